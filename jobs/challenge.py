@@ -33,7 +33,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.learning.config import Config
     from shared.learning.lifecycle.challenge import ChallengeCommands, ChallengeResult
-    from shared.learning.ramp_config import RampSpec
+    from shared.learning.specs.ramp import RampSpec
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from jobs.cli import arguments, console, interruption, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.learning.drift_spec import DriftSpec
+    from shared.learning.specs.drift import DriftSpec
 
 
 @console.command

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from shared.contract.reading import Clock
-    from shared.ports import HistoryStore
+    from shared.ports.history import HistoryStore
     from shared.replay.checkpoints import Checkpoints
     from shared.replay.partitioned.run import PartitionedRun
     from shared.replay.run import ReplayRun, Sinks

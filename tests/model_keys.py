@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.adapters.key_file import KeyFileSigner
-from shared.ports import Signer
+from shared.ports.blobs import Signer
 from shared.scoring.signature import public_keys
 from shared.scoring.signed_blobs import Bucket, SignedBlobs, Trust
 

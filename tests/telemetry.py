@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from shared.ports import MetricsExporter
+from shared.ports.messages import MetricsExporter
 from shared.telemetry.batches import BatchLog, MetricsExport, Telemetry
 from shared.telemetry.metrics import Metrics
 

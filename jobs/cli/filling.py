@@ -19,7 +19,8 @@ def filled(settings: Settings, since: dt.datetime, until: dt.datetime, rows: int
     Then count at most as many late outcomes, once one of them has waited for `late_seconds`. Raises Unavailable,
     Misconfigured.
     """
-    from shared.ports import LatePeriod, UnplacedPeriod
+    from shared.ports.late import LatePeriod
+    from shared.ports.places import UnplacedPeriod
 
     now = wiring.now()
     late = LatePeriod(now - dt.timedelta(days=settings.state_message_days), now, late_seconds)

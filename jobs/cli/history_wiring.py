@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from shared.operations.filling import Filled, Filling
     from shared.operations.late import LateCounted, LateCounting, Telling
     from shared.operations.rotation import Rotation
-    from shared.ports import HistoryStore, LatePeriod, UnplacedPeriod
+    from shared.ports.history import HistoryStore
+    from shared.ports.late import LatePeriod
+    from shared.ports.places import UnplacedPeriod
     from shared.replay.repair import Repair
     from shared.replay.snapshots import Snapshots
     from shared.replay.tables import StoredTables

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 from jobs.cli import wiring
 from shared.adapters.bigquery.query import STAGING
-from shared.learning.config import AllRowsCandidate
+from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.engine import Export, LocalTraining, TrainingEngine
-from shared.ports import RowExports
+from shared.ports.tables import RowExports
 from shared.settings import Settings
 
 

@@ -17,7 +17,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.adapters.google_failures import FAILURES, credentials_needed
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
-from shared.ports import Blob, Checksum, Listed
+from shared.ports.blobs import Blob, Checksum, Listed
 
 ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class GcsBlobs:
-    """`shared.ports.Blobs`, `Shelf` and `shared.learning.ports.SharedArchive` over one bucket, downloads in bulk."""
+    """`shared.ports.blobs.Blobs`, `Shelf` and `shared.learning.ports.SharedArchive` over a bucket, in bulk."""
 
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
         """Retry each request for `patience` seconds."""

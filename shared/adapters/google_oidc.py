@@ -1,4 +1,4 @@
-"""`shared.ports.Callers` by OIDC tokens that Google signs for service accounts, such as those of a push subscription.
+"""`shared.ports.decisions.Callers` by OIDC tokens that Google signs for service accounts, as of a push subscription.
 
 A verified token is kept until it expires, as Pub/Sub sends the same one for up to an hour and verifying a signature
 takes some 50 us.

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from shared.ports import Received
+from shared.ports.messages import Received
 
 
 class Inbox:
@@ -27,7 +27,7 @@ class Inbox:
         self._changed.set()
 
     async def take(self, largest: int, enough: int, patience: float) -> list[Received]:
-        """Return messages as `shared.ports.MessageSource.receive` does. Raises the error of `close`."""
+        """Return messages as `shared.ports.messages.MessageSource.receive` does. Raises the error of `close`."""
         await self._wait(1)
         if patience > 0 and len(self) < enough:
             try:

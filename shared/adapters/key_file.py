@@ -1,4 +1,4 @@
-"""`shared.ports.Signer` by a private key in a file (PEM, PKCS 8): of the local cloud and of tests.
+"""`shared.ports.blobs.Signer` by a private key in a file (PEM, PKCS 8): of the local cloud and of tests.
 
 In production nobody holds the key: `shared.adapters.kms`.
 """

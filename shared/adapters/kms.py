@@ -1,4 +1,4 @@
-"""`shared.ports.Signer` by a key version of Cloud KMS, which nobody can export (EC_SIGN_P256_SHA256).
+"""`shared.ports.blobs.Signer` by a key version of Cloud KMS, which nobody can export (EC_SIGN_P256_SHA256).
 
 Checksums in both directions, as Google advises: https://cloud.google.com/kms/docs/data-integrity-guidelines
 """

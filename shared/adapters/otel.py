@@ -30,7 +30,7 @@ SCOPE_NAME = "pix"
 
 
 class OtlpExporter:
-    """`shared.ports.MetricsExporter` over the SDK's OTLP exporter.
+    """`shared.ports.messages.MetricsExporter` over the SDK's OTLP exporter.
 
     The first export imports the SDK, in its thread, so a cold start does not pay for it.
     """

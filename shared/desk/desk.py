@@ -30,7 +30,7 @@ from shared.desk.records import CaseId, ReviewEvent, moment
 from shared.desk.roles import User
 from shared.desk.settings import DeskSettings
 from shared.errors import RowRefused
-from shared.ports import Table
+from shared.ports.tables import Table
 
 
 class Desk:

@@ -77,7 +77,7 @@ class SideClaim(NamedTuple):
     digest: int
     """Of every fact of the message, by `Events.digests`."""
     model_version: str | None
-    """The champion at that time, None if there was no model; as in `shared.ports.Claim`."""
+    """The champion at that time, None if there was no model; as in `shared.ports.history.Claim`."""
     number: int = 1
     """Times that the side has asked."""
     stored: bool = False

@@ -1,4 +1,4 @@
-"""Ports of a retraining, beside `shared.ports.Blobs`."""
+"""Ports of a retraining, beside `shared.ports.blobs.Blobs`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal, Protocol
 from msgspec import Struct
 
 from shared.contract.rows import LedgerRow
-from shared.learning.config import ModelFamily
-from shared.ports import Checksum
+from shared.learning.specs.search import ModelFamily
+from shared.ports.blobs import Checksum
 
 ReportProgress = Callable[[int, int, str], None]
 """Report progress: parts done, parts in total, a short status."""

@@ -21,7 +21,8 @@ from shared.errors import Misconfigured
 from shared.features.facts import handsets
 from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER, PERSON
-from shared.ports import HistoryStore, Queries
+from shared.ports.history import HistoryStore
+from shared.ports.tables import Queries
 
 FEEDBACK, FILLS, SCORE_EVENTS, TRAINING_SAMPLE = "feedback", "fills", "score_events", "training_sample"
 REVIEWS = "reviews"

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from shared.contract.decision import Decided, DecisionEvent, DecisionMessage
 from shared.errors import Misconfigured, PreconditionFailed
-from shared.ports import Blobs, DecisionPublisher, OverdueHolds
+from shared.ports.blobs import Blobs
+from shared.ports.decisions import DecisionPublisher, OverdueHolds
 
 NAME = "expiry/until.json"
 """Object in the bucket of data that holds the time up to which deadlines are told."""

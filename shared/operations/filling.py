@@ -34,7 +34,9 @@ from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked
 from shared.features.outcomes import UNDECIDED, Advance
 from shared.features.rebuilding import read_as_decided
 from shared.features.vector import feature_matrix
-from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedPeriod, UnplacedRows
+from shared.ports.history import LIFE_KEY, UNPLACED, Changed
+from shared.ports.places import Unplaced, UnplacedPeriod, UnplacedRows
+from shared.ports.tables import Table
 from shared.scoring.conclusions import Conclusions, changes_of
 from shared.scoring.guarded_history import ScoringHistory
 

@@ -25,7 +25,10 @@ from shared.features.facts import Facts
 from shared.features.life import STORED, Lives, claims_of, life_of
 from shared.features.outcomes import Advance
 from shared.features.rebuilding import Asked, claims_of_rows, rebuilt
-from shared.ports import LIFE_KEY, AskedLookup, ChangingHistory, History, LateOutcomes, LatePeriod, Table
+from shared.ports.decisions import AskedLookup
+from shared.ports.history import LIFE_KEY, ChangingHistory, History
+from shared.ports.late import LateOutcomes, LatePeriod
+from shared.ports.tables import Table
 from shared.scoring.conclusions import changes_of
 
 BATCH = 256

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from shared.errors import Unavailable
-from shared.ports import DeadLetter, DeadLetters
+from shared.ports.messages import DeadLetter, DeadLetters
 
 BATCH = 500
 QUIET_SECONDS = 5.0

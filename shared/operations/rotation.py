@@ -17,7 +17,7 @@ from msgspec import Struct
 from shared.contract.mapping import REPORT_IDS
 from shared.contract.tables import NEXT, NEXT_KEY, PIX_IDS, timestamp
 from shared.errors import Misconfigured
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 _SCORES, _REPORTS = "score_events", "feedback"
 _IDS = {_SCORES: PIX_IDS, _REPORTS: REPORT_IDS}

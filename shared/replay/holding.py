@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from shared.errors import PixError
-from shared.ports import HistoryStore
+from shared.ports.history import HistoryStore
 
 RENEW_SECONDS = 60.0
 """Seconds between two calls by which a job keeps the store reserved, a fifth of the time that each gives."""

@@ -10,7 +10,7 @@ from shared.contract.event import Event
 from shared.contract.rows import FeedbackRow
 from shared.features.reports import state_of
 from shared.features.verdicts import Correction, VerdictLog, subjects
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 from shared.replay.reported import Reported
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from shared.contract.rows import FeedbackRow
 from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, whole
 from shared.replay.changes import ASK_COLUMNS, ChangeQueue
 from shared.replay.recurrence import CHUNK

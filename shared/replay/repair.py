@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from shared.errors import Unavailable
 from shared.features.places import Epoch
-from shared.ports import HistoryStore, LostPlaces
+from shared.ports.history import HistoryStore
+from shared.ports.places import LostPlaces
 from shared.replay.continuation import Advance, Continued, continued, start_of
 from shared.replay.holding import held
 from shared.replay.mark import CountedPlaces

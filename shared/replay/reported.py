@@ -12,7 +12,7 @@ from shared.features.places import Place
 from shared.features.reports import UNPLACED, state_of
 from shared.features.shards import NOWHERE, Shard, home_of, shards_of
 from shared.features.verdicts import Correction, Subject, VerdictLog, facts_of, subjects
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 
 _LAST = np.iinfo(np.int64).max
 

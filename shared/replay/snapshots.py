@@ -26,7 +26,7 @@ from shared.features.layout import CONTACT, LAYOUTS, Layout
 from shared.features.packing import packed, unpacked
 from shared.features.shards import ONLY, Shard
 from shared.features.state import LAYOUT_ID, Records, State
-from shared.ports import Blob, Blobs, Shelf
+from shared.ports.blobs import Blob, Blobs, Shelf
 from shared.replay.mark import Tally
 
 FOLDER = "history/"

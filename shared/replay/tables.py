@@ -19,7 +19,7 @@ from shared.contract.tables import reported as kept_reports
 from shared.features.places import LAST_NUMBER, SHARDS_MAX
 from shared.features.rebuilding import IMPLIED_COLUMNS
 from shared.features.shards import ONLY, Shard
-from shared.ports import StagedExports
+from shared.ports.tables import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
 from shared.replay.parquet import PARTIES, REPORT_COLUMNS, batches, parties_of, reported

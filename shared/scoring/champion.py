@@ -11,7 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from shared.errors import BundleRefused, Unavailable, Untrusted
-from shared.ports import Blob, Blobs
+from shared.ports.blobs import Blob, Blobs
 from shared.scoring.bundle import MANIFEST, POINTER, Bundle, Manifest, Pointer, served
 from shared.scoring.bundle_files import decoded
 from shared.scoring.challenge import Challenge

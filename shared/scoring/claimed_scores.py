@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.errors import PixError, Unavailable
-from shared.ports import Claim, Observations
+from shared.ports.history import Claim, Observations
 from shared.scoring.arms import Assignment
 from shared.scoring.bundle import Bundle
 from shared.scoring.challenge import CHALLENGER

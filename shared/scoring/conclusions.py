@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.features.life import LIFE, Lives, life_of
 from shared.features.outcomes import UNDECIDED, Advance, decided, decided_at
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, ChangingHistory
+from shared.ports.history import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, ChangingHistory
 from shared.settings import ASSUMED
 
 ROUNDS = 4

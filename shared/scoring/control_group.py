@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.life import UNCOUNTED
-from shared.ports import Observations
+from shared.ports.history import Observations
 from shared.scoring.control import CONTROL_GROUP, Budget, Ticket, chances
 from shared.scoring.control_switch import ControlSwitch
 from shared.scoring.policy import Decisions, ModelScores, hold_until

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from shared.errors import Unavailable, Untrusted
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.control import CONTROL, Budget, Switch
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.life import UNCOUNTED
-from shared.ports import Answer, Changed, Changes, ChangingHistory, Claim, History, Observations
+from shared.ports.history import Answer, Changed, Changes, ChangingHistory, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import HISTORY, Metrics

@@ -12,7 +12,7 @@ from shared.contract.event import Event
 from shared.contract.rows import ScoreRow
 from shared.errors import PixError, Unavailable
 from shared.features.life import STORED
-from shared.ports import Observations
+from shared.ports.history import Observations
 from shared.scoring.first_decision import FirstDecision
 
 DRAW_SECONDS = 30.0

@@ -17,7 +17,7 @@ from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE, STORED, UNCOUNTED
 from shared.features.outcomes import UNDECIDED
-from shared.ports import UNPLACED, Answer, Changed, Claim, History, Observations
+from shared.ports.history import UNPLACED, Answer, Changed, Claim, History, Observations
 from shared.scoring.arms import Assignment
 from shared.scoring.bundle import Bundle
 from shared.scoring.challenger import LiveChallenger

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec import Raw, Struct
 
 from shared.errors import Misconfigured
-from shared.ports import Signer
+from shared.ports.blobs import Signer
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from shared.errors import Misconfigured, Untrusted
-from shared.ports import Blob, Blobs, Listed, Shelf, Signer
+from shared.ports.blobs import Blob, Blobs, Listed, Shelf, Signer
 from shared.scoring.bundle import POINTER
 from shared.scoring.control import CONTROL
 from shared.scoring.signature import Content, Place, PublicKey, Unsigned, signed, verified
@@ -56,7 +56,7 @@ class _Seen(NamedTuple):
 
 
 class SignedBlobs:
-    """`shared.ports.Blobs` and `Shelf`; objects that decide are verified when read, and signed when written."""
+    """`shared.ports.blobs.Blobs` and `Shelf`; objects that decide are verified when read, and signed when written."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import BundleRefused
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from shared.scoring.bundle_files import decoded
 

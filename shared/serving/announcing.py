@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from shared.contract.decision import DecisionMessage
 from shared.contract.rows import ScoreRow
 from shared.errors import PixError, Unavailable
-from shared.ports import DecisionPublisher
+from shared.ports.decisions import DecisionPublisher
 from shared.settings import ALL
 
 _APPROVE = "APPROVE"

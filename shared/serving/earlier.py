@@ -12,7 +12,8 @@ from shared.contract.envelope import PubsubMessage
 from shared.contract.event import Event
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.life import claims_of
-from shared.ports import LIFE_KEY, ChangingHistory, DecisionLookup, Sought, StoredDecision
+from shared.ports.decisions import DecisionLookup, Sought, StoredDecision
+from shared.ports.history import LIFE_KEY, ChangingHistory
 from shared.scoring.scorer import Delivery
 
 _MINUTE = 60_000_000  # microseconds

@@ -10,7 +10,8 @@ from shared.contract.feedback import ShownBecause
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.errors import PixError, Unavailable
 from shared.features.life import NO_KEY, claims_of, in_turn, life_of
-from shared.ports import LIFE_KEY, ChangingHistory, DecisionLookup, DecisionPublisher, Sought
+from shared.ports.decisions import DecisionLookup, DecisionPublisher, Sought
+from shared.ports.history import LIFE_KEY, ChangingHistory
 from shared.scoring.reply import decided_first
 
 HOLD, BLOCK = "HOLD", "BLOCK"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.serving.intake import Intake
 
 

@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 from shared.contract.envelope import PubsubMessage, decode_envelope, published, with_data
 from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, RowRefused, Unavailable
-from shared.ports import Received, Table
+from shared.ports.messages import Received
+from shared.ports.tables import Table
 from shared.serving.group_commit import BatchLimits, GroupCommit, Item
 from shared.serving.readiness import AT_ONCE, Readiness
 from shared.telemetry.batches import CompletedBatch, Telemetry

@@ -19,7 +19,7 @@ from shared.contract.reading import Clock, read_report
 from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK
 from shared.errors import PixError
-from shared.ports import Table
+from shared.ports.tables import Table
 from shared.serving.endings import Ending, Endings
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake

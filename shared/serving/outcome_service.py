@@ -26,7 +26,8 @@ from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
 from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
-from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, Changed, ChangingHistory, Table
+from shared.ports.history import CONFLICT, LIFE_KEY, LOST, UNPLACED, Changed, ChangingHistory
+from shared.ports.tables import Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.endings import Ending, Endings
 from shared.serving.group_commit import BatchLimits

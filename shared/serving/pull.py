@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Generic
 
 from shared.errors import Unavailable
-from shared.ports import MessageSource, Received
+from shared.ports.messages import MessageSource, Received
 from shared.serving.group_commit import BatchLimits, Item
 from shared.serving.intake import Intake
 

@@ -15,7 +15,8 @@ from shared.contract.topics import TRANSACTIONS
 from shared.errors import PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.vector import feature_matrix
-from shared.ports import Observations, Table
+from shared.ports.history import Observations
+from shared.ports.tables import Table
 from shared.scoring.challenger import challenged
 from shared.scoring.control_group import Batch, ControlGroup
 from shared.scoring.first_decision import first_decisions

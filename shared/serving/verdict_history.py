@@ -16,7 +16,8 @@ from shared.errors import Malformed, PixError, Unavailable
 from shared.features.places import Place
 from shared.features.reports import Reports, ReportState, state_of
 from shared.features.verdicts import Correction, corrections, facts_of, subjects
-from shared.ports import CONFLICT, UNPLACED, Changes, ChangingHistory, Lookup, Parties
+from shared.ports.decisions import Lookup, Parties
+from shared.ports.history import CONFLICT, UNPLACED, Changes, ChangingHistory
 
 ATTEMPTS = 8
 """Times that a value is read again because another instance changed it meanwhile."""

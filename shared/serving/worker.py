@@ -8,7 +8,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
-from shared.ports import MessageSource
+from shared.ports.messages import MessageSource
 from shared.serving.group_commit import BatchLimits
 from shared.serving.http.health import serve_health
 from shared.serving.intake import Intake

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shared.errors import Unavailable
-from shared.ports import MetricsExporter
+from shared.ports.messages import MetricsExporter
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import BATCH, QUEUE, STAGE, Metrics
 

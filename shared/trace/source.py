@@ -21,7 +21,7 @@ from shared.contract.fields import EndToEndId
 from shared.contract.tables import query
 from shared.contract.transaction import ID_TOLERANCE
 from shared.errors import Misconfigured
-from shared.ports import Parameter, Queries
+from shared.ports.tables import Parameter, Queries
 from shared.trace.flow import Trace, follow
 from shared.trace.graph import Graph, Pix, Spans, TraceLimits, grow
 

@@ -15,7 +15,8 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.pseudonyms import Pseudonymiser, fingerprint_of
 from shared.contract.tables import table
 from shared.errors import Misconfigured
-from shared.ports import Callers, DecisionLookup, DecisionPublisher, MetricsExporter
+from shared.ports.decisions import Callers, DecisionLookup, DecisionPublisher
+from shared.ports.messages import MetricsExporter
 from shared.serving.announcing import Announcer
 from shared.serving.endings import Endings
 from shared.serving.group_commit import BatchLimits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.adapters.gcs import GcsBlobs
-from shared.ports import Signer
+from shared.ports.blobs import Signer
 from shared.scoring.signature import public_keys
 from shared.scoring.signed_blobs import SignedBlobs, Trust
 from shared.settings import Settings

@@ -15,7 +15,7 @@ import uvloop
 from shared.adapters.pubsub.pull import Outstanding, PubsubSource
 from shared.adapters.pubsub.wire import SubscriberService
 from shared.errors import PixError
-from shared.ports import MessageSource
+from shared.ports.messages import MessageSource
 from shared.serving.intake import Intake
 from shared.serving.memory import settle_memory
 from shared.serving.worker import work

@@ -16,7 +16,8 @@ from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import SuspicionRow
 from shared.features.limits import limits_in_force
-from shared.ports import DecisionLookup, Table
+from shared.ports.decisions import DecisionLookup
+from shared.ports.tables import Table
 from shared.scoring.arms import AccountDraw
 from shared.scoring.challenger import LiveChallenger
 from shared.scoring.champion import STALE_TTLS, Champion

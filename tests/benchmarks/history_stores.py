@@ -30,7 +30,7 @@ from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.wire import Keeping
 from shared.contract.event import Event
 from shared.features.columns import Events
-from shared.ports import Claim
+from shared.ports.history import Claim
 from shared.scoring.conclusions import Conclusions
 from shared.settings import ASSUMED
 from tests.contract.history_stores import SERVERS, SharedHistory, opened

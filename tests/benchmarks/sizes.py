@@ -55,7 +55,7 @@ from shared.features.facts import PLACES, Facts, asks
 from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
-from shared.ports import Claim
+from shared.ports.history import Claim
 from shared.serving.outcome_service import CountedOutcomes
 from tests.benchmarks.history_stores import cost, server_seconds, stream
 

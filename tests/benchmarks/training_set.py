@@ -33,11 +33,11 @@ from shared.adapters.gcs import GcsBlobs
 from shared.contract import tables as contract
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
-from shared.learning.config import DatasetSpec
 from shared.learning.data import dataset, quality, snapshot
 from shared.learning.data.defects import RANGES
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.split import DAY
+from shared.learning.specs.data import DatasetSpec
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table

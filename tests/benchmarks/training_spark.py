@@ -32,13 +32,13 @@ from shared.adapters.spark.training import SparkTraining
 from shared.contract.event import EPOCH
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURES
-from shared.learning.config import AllRowsCandidate
 from shared.learning.data.dataset import Dataset, read_parquet
 from shared.learning.data.defects import RANGES
 from shared.learning.data.label_chance import CHANCE, COLUMNS, LabelRates
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS, KEYS, LOT, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION
+from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.engine import AllRows
 from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.unit.learning.synthetic import CONFIG

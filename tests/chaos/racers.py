@@ -34,7 +34,7 @@ from shared.learning.lifecycle.pointer import MoveCause, previous_version, read_
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
 from shared.learning.lifecycle.retire import Retiring, retire, stored_bundles
-from shared.learning.ramp_config import GuardSpec, RampSpec, StageSpec
+from shared.learning.specs.ramp import GuardSpec, RampSpec, StageSpec
 from shared.scoring.bundle import MANIFEST, Manifest
 from shared.scoring.challenge import CHALLENGER, CHAMPION
 from shared.scoring.rules import Rules

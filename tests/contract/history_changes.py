@@ -13,7 +13,7 @@ from shared.features.keys import keys_of
 from shared.features.life import life_of
 from shared.features.outcomes import Outcome, advance
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
-from shared.ports import LIFE_KEY, Changes
+from shared.ports.history import LIFE_KEY, Changes
 from shared.scoring.conclusions import changes_of
 from tests.contract.history_stores import SharedHistory, numbers
 from tests.unit.streams import MORNING

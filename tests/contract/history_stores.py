@@ -17,7 +17,7 @@ from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import Keeping, sequence_key
 from shared.features.places import Place
-from shared.ports import ChangingHistory, History
+from shared.ports.history import ChangingHistory, History
 
 Result = TypeVar("Result")
 SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)

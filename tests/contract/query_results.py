@@ -12,7 +12,7 @@ from tests.contract.local_servers import LocalBigQuery
 
 
 class QueryResults:
-    """`shared.ports.StagedExports` over the local BigQuery."""
+    """`shared.ports.tables.StagedExports` over the local BigQuery."""
 
     def __init__(self, local: LocalBigQuery) -> None:
         self._client = local.client

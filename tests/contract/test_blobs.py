@@ -20,7 +20,7 @@ from shared.adapters.memory.learning import MemoryArchive
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.learning.ports import SharedArchive
-from shared.ports import Blobs, Checksum
+from shared.ports.blobs import Blobs, Checksum
 from tests.contract.local_servers import PROJECT, storage_client
 
 

@@ -16,7 +16,7 @@ from shared.adapters.bigquery.query import BigQueryQueries
 from shared.contract import tables as contract
 from shared.contract.event import micros
 from shared.desk.records import CaseId, ReviewEvent
-from shared.ports import Parameter
+from shared.ports.tables import Parameter
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 from tests.notebooks import last_shown

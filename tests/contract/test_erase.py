@@ -20,7 +20,7 @@ from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.outcomes import Outcome
 from shared.operations.erasure import Erased, Erasure, ErasureSql, Person
-from shared.ports import Claim
+from shared.ports.history import Claim
 from tests.contract.googlesql import check
 from tests.contract.history_changes import tell, verdict
 from tests.contract.history_stores import SERVERS, Store, store

@@ -40,7 +40,7 @@ from shared.learning.monitoring.input_sql import InputSql
 from shared.learning.probation.rows import ProbationRows
 from shared.operations.erasure import ErasureSql
 from shared.operations.rotation import RotationSql
-from shared.ports import Sought
+from shared.ports.decisions import Sought
 from shared.replay.audit import rows_sql
 from shared.replay.bounds import ReplayPeriod, bounds_of, earliest_sql, first_sql
 from shared.replay.mark import CountedPlaces

@@ -20,7 +20,7 @@ from shared.features.life import LIFE, Lives, life_of
 from shared.features.outcomes import Outcome
 from shared.features.places import Place
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
-from shared.ports import Changes, Claim, Observations
+from shared.ports.history import Changes, Claim, Observations
 from shared.scoring.conclusions import Conclusions
 from shared.settings import ASSUMED
 from tests.contract.history_changes import life_key, marker, outcome_changes, state_of, verdict

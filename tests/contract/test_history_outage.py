@@ -25,7 +25,7 @@ from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.outcomes import Outcome
-from shared.ports import Claim
+from shared.ports.history import Claim
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.guarded_history import GuardedHistory

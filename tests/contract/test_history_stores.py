@@ -18,7 +18,7 @@ from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
 from shared.features.life import STORED, asked, claims_of
 from shared.features.outcomes import Outcome
-from shared.ports import CONFLICT, UNPLACED, Answer, Changes, Claim, Observations
+from shared.ports.history import CONFLICT, UNPLACED, Answer, Changes, Claim, Observations
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, numbers, opened, store
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym

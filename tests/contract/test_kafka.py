@@ -11,7 +11,7 @@ import pytest
 from shared.adapters.kafka.source import KafkaSource
 from shared.contract.topics import DEAD
 from shared.errors import Unavailable
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.serving.insisting import Retries
 from tests.contract.kafka_cluster import Cluster
 from tests.waiting import PATIENCE

@@ -17,7 +17,7 @@ from shared.features.facts import asks
 from shared.features.life import RECOUNTED, life_of
 from shared.features.outcomes import Outcome, advance
 from shared.features.shards import home_of, shards_of
-from shared.ports import CONFLICT, LIFE_KEY, Changed
+from shared.ports.history import CONFLICT, LIFE_KEY, Changed
 from shared.scoring.conclusions import changes_of
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.test_shards import CLAIM, SHARDS

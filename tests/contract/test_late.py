@@ -19,7 +19,7 @@ from shared.adapters.memory.late import MemoryLate
 from shared.contract import tables as contract
 from shared.contract.event import micros
 from shared.contract.rows import LateRow, OutcomeRow, Record
-from shared.ports import LatePeriod
+from shared.ports.late import LatePeriod
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 

@@ -13,7 +13,7 @@ from infra.deploy.migrate import make
 from shared.adapters.bigquery.lookup import FAR_DAYS, FAR_SECONDS, BigQueryLookup
 from shared.contract import tables as contract
 from shared.contract.event import micros
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 from tests.contract.test_views import REPORTED, SAID, SCORED, reported

@@ -13,7 +13,7 @@ import pytest
 from shared.adapters.pubsub.pull import Outstanding, PubsubSource
 from shared.adapters.pubsub.wire import SubscriberService
 from shared.errors import Misconfigured, Unavailable
-from shared.ports import Received
+from shared.ports.messages import Received
 from tests.contract.pubsub_world import PROJECT, QUICK_RETRY, World, world
 from tests.waiting import PATIENCE
 

@@ -31,7 +31,7 @@ from shared.features.columns import Events
 from shared.features.keys import keys_of, lot_of
 from shared.features.places import Place
 from shared.features.state import State
-from shared.ports import Claim, History, Observations
+from shared.ports.history import Claim, History, Observations
 from shared.replay.audit import audit
 from shared.replay.repair import Repair
 from shared.replay.snapshots import Snapshots

@@ -27,7 +27,7 @@ from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 from shared.operations.erasure import Erasure, Person
 from shared.operations.rotation import Rotation
-from shared.ports import UnplacedPeriod
+from shared.ports.places import UnplacedPeriod
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.replay.rows import score_row

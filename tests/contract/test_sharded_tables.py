@@ -28,7 +28,7 @@ from shared.features.life import UNCOUNTED
 from shared.features.places import Place
 from shared.features.shards import Shard
 from shared.features.state import State
-from shared.ports import Claim
+from shared.ports.history import Claim
 from shared.replay.audit import audit
 from shared.replay.changes import ChangeQueue
 from shared.replay.continuation import Taken, continued, start_of, take

@@ -23,7 +23,7 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.places import Place
 from shared.features.verdicts import VERDICT_KEY
-from shared.ports import Claim
+from shared.ports.history import Claim
 from shared.serving.outcome_service import CountedOutcomes
 from tests.contract.history_changes import state_of, verdict
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, store

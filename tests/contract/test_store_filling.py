@@ -14,7 +14,7 @@ from shared.features.columns import Events
 from shared.features.layout import LAYOUTS
 from shared.features.places import Epoch, Place
 from shared.features.state import Records, State
-from shared.ports import Claim
+from shared.ports.history import Claim
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.unit.streams import event
 

@@ -24,7 +24,7 @@ from shared.contract.rows import FillRow, LostRow, OutcomeRow, Record, ScoreRow
 from shared.contract.stored import stored
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.places import Place
-from shared.ports import UnplacedPeriod
+from shared.ports.places import UnplacedPeriod
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.replay.rows import score_row

@@ -18,7 +18,7 @@ from shared.features.history import READ_NAMES
 from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import CONTACT, SEEN
 from shared.features.outcomes import Outcome
-from shared.ports import Claim
+from shared.ports.history import Claim
 from tests.contract.history_changes import tell
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, store
 from tests.unit.streams import ACCOUNTS, MORNING, event, pseudonym

@@ -27,7 +27,7 @@ from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
 from shared.features.places import Epoch, Place
 from shared.features.verdicts import VerdictLog, marker_key, pix_key
-from shared.ports import CONFLICT, LOST, Claim
+from shared.ports.history import CONFLICT, LOST, Claim
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
 from tests.contract.history_stores import SERVERS, Store, numbers, store
 from tests.unit import report_states

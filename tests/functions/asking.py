@@ -20,7 +20,7 @@ from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.errors import Unavailable
 from shared.operations.late import FormerLives, LateCounted, LateCounting, Telling, count_late
-from shared.ports import LatePeriod
+from shared.ports.late import LatePeriod
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions

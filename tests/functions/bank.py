@@ -32,7 +32,10 @@ from shared.features.shards import Shard
 from shared.features.state import State
 from shared.operations.filling import Filled, Filling, fill
 from shared.operations.late import FormerLives, LateCounted, LateCounting, Telling, count_late
-from shared.ports import Answer, Changed, Changes, Claim, LatePeriod, Observations, Parties, UnplacedPeriod
+from shared.ports.decisions import Parties
+from shared.ports.history import Answer, Changed, Changes, Claim, Observations
+from shared.ports.late import LatePeriod
+from shared.ports.places import UnplacedPeriod
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit, Together
 from shared.replay.changes import ChangeQueue

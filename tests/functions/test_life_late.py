@@ -15,7 +15,7 @@ from shared.contract.rows import LateRow, OutcomeRow, ScoreRow
 from shared.errors import Unavailable
 from shared.features.life import claims_of
 from shared.operations.late import LateCounted
-from shared.ports import LIFE_KEY
+from shared.ports.history import LIFE_KEY
 from shared.serving.intake import RETRY_LATER
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.functions.bank import SECOND, Bank, feature

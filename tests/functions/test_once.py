@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.contract.envelope import PubsubMessage
-from shared.ports import Received
+from shared.ports.messages import Received
 from tests.builders import encoded, transaction
 from tests.contract.history_stores import Store
 from tests.functions.asking import REMEMBERED, Functions

@@ -14,7 +14,7 @@ from shared.adapters.key_file import KeyFileSigner
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.training.packing import sealed
-from shared.ports import Blob
+from shared.ports.blobs import Blob
 from shared.scoring.bundle import GOLDEN_TOLERANCE, MANIFEST, POINTER, Bundle, Manifest, Pointer, digest, path
 from shared.scoring.bundle_files import golden
 from shared.scoring.champion import Champion

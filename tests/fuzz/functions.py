@@ -24,7 +24,7 @@ from shared.contract.rows import LateRow, Record, ScoreRow
 from shared.contract.tables import table
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules

@@ -36,7 +36,7 @@ from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.learning.lifecycle.trigger import JUDGED
 from shared.learning.monitoring import day_inputs
-from shared.ports import Sought
+from shared.ports.decisions import Sought
 from shared.replay import snapshots
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from shared.wiring.console import console as desk_console

@@ -90,7 +90,7 @@ def test_terraform_variables_exist() -> None:
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
     columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
     results = (ROOT / "shared/replay/audit.py").read_text("utf-8")
-    gate = (ROOT / "shared/learning/config.py").read_text("utf-8")
+    gate = (ROOT / "shared/learning/specs/gate.py").read_text("utf-8")
     measures = (ROOT / "shared/learning/monitoring/measures.py").read_text("utf-8")
     unknown = [
         name

@@ -19,7 +19,8 @@ from shared.contract.tables import table
 from shared.features.columns import Events
 from shared.features.shards import ONLY, Shard
 from shared.features.vector import feature_matrix
-from shared.ports import UNPLACED, Claim, Parties
+from shared.ports.decisions import Parties
+from shared.ports.history import UNPLACED, Claim
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.changes import ASK_COLUMNS, DECIDED
 from shared.replay.reported import Reported

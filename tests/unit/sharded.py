@@ -22,7 +22,8 @@ from shared.features.places import Place
 from shared.features.shards import NOWHERE, Shard, home_of, shards_of
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, Claim, Observations, Parties
+from shared.ports.decisions import Parties
+from shared.ports.history import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, Claim, Observations
 from shared.replay.audit import Audit, Together
 from shared.replay.changes import ChangeQueue
 from shared.replay.joining import in_step

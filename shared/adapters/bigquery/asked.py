@@ -1,4 +1,4 @@
-"""`shared.ports.AskedLookup` in `pix.score_events` and `pix.outcomes`."""
+"""`shared.ports.decisions.AskedLookup` in `pix.score_events` and `pix.outcomes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`shared.ports.DecisionLookup` in `pix.score_events`."""
+"""`shared.ports.decisions.DecisionLookup` in `pix.score_events`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contract.end_to_end_id import minute_of
 from shared.contract.event import micros
 from shared.contract.tables import first, timestamp
 from shared.contract.transaction import ID_TOLERANCE
-from shared.ports import Sought, StoredDecision
+from shared.ports.decisions import Sought, StoredDecision
 
 Period = tuple[dt.datetime, dt.datetime]
 _NEAR = dt.timedelta(microseconds=1)

@@ -1,10 +1,11 @@
-"""`shared.ports.LateOutcomes` in the table `late_outcomes`."""
+"""`shared.ports.late.LateOutcomes` in the table `late_outcomes`."""
 
 from __future__ import annotations
 
 from shared.contract.rows import OutcomeRow
 from shared.contract.stored import stored
-from shared.ports import LatePeriod, Parameter, Queries
+from shared.ports.late import LatePeriod
+from shared.ports.tables import Parameter, Queries
 
 _SAME = "end_to_end_id, side, status, `at`, reason, return_id, amount"
 

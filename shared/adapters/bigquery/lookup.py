@@ -1,4 +1,4 @@
-"""`shared.ports.Lookup` in BigQuery. BIGQUERY_EMULATOR_HOST redirects the client to an emulator."""
+"""`shared.ports.decisions.Lookup` in BigQuery. BIGQUERY_EMULATOR_HOST redirects the client to an emulator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.cloud import bigquery
 
 from shared.adapters.bigquery.in_time import QueriesInTime
 from shared.contract.tables import under_key
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""`shared.ports.LostPlaces` in the table `lost_places`."""
+"""`shared.ports.places.LostPlaces` in the table `lost_places`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.contract.rows import LostRow
 from shared.contract.tables import lost
 from shared.errors import Misconfigured
 from shared.features.places import Epoch
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 
 class BigQueryLostPlaces:

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from shared.adapters.bigquery.in_time import rows_in_time
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
-from shared.ports import Parameter
+from shared.ports.tables import Parameter
 
 if TYPE_CHECKING:  # the desk queries without the library of Cloud Storage
     from shared.adapters.gcs import GcsBlobs
@@ -32,7 +32,7 @@ _TYPES = {str: "STRING", int: "INT64", float: "FLOAT64", dt.datetime: "TIMESTAMP
 
 
 class BigQueryQueries:
-    """`shared.ports.Queries` whose rows are paged through."""
+    """`shared.ports.tables.Queries` whose rows are paged through."""
 
     def __init__(self, client: bigquery.Client, seconds: float | None = None) -> None:
         """End the job of each query, and the wait for it, after `seconds`; without, wait for QUERY_SECONDS."""
@@ -48,7 +48,7 @@ class BigQueryQueries:
 
 
 class BigQueryExports:
-    """`shared.ports.StagedExports` by EXPORT DATA to the bucket: it scales where paging by REST does not."""
+    """`shared.ports.tables.StagedExports` by EXPORT DATA to the bucket: it scales where paging by REST does not."""
 
     def __init__(self, client: bigquery.Client, bucket: str, blobs: GcsBlobs) -> None:
         """Stage files in `blobs`, which must be the bucket named `bucket`."""

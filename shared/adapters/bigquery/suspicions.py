@@ -9,7 +9,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.rows import SuspicionRow
 from shared.contract.stored import stored
 from shared.errors import RowRefused
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 NAME = "suspicions"
 

@@ -26,7 +26,7 @@ _INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 class BigQueryTable:
-    """`shared.ports.Table` over AppendRows.
+    """`shared.ports.tables.Table` over AppendRows.
 
     Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
     broken stream is reopened once for callers that waited; a row may then be stored twice, which the views remove.

@@ -1,4 +1,4 @@
-"""`shared.ports.UnplacedRows` by queries that read few bytes where nothing is missing."""
+"""`shared.ports.places.UnplacedRows` by queries that read few bytes where nothing is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
 from shared.contract.tables import counted, ends, every_under_key, first_of, kept_places, lost, placed
 from shared.features.rebuilding import IMPLIED_COLUMNS
-from shared.ports import Claim, Parameter, Queries, Unplaced, UnplacedPeriod
+from shared.ports.history import Claim
+from shared.ports.places import Unplaced, UnplacedPeriod
+from shared.ports.tables import Parameter, Queries
 
 _DAY = dt.timedelta(days=1)
 _CLAIM = ("scored_at", "model_version", "hmac_key_version", "decision")

@@ -26,7 +26,7 @@ from shared.adapters.kafka.partition import Progress
 from shared.contract.envelope import PubsubMessage
 from shared.contract.topics import DEAD
 from shared.errors import Misconfigured
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.serving.insisting import USUAL, Retries
 from shared.telemetry.incidents import Incident
 
@@ -55,7 +55,7 @@ class Receipt(NamedTuple):
 
 
 class KafkaSource:
-    """`shared.ports.MessageSource` over a consumer group; `properties` are those of librdkafka.
+    """`shared.ports.messages.MessageSource` over a consumer group; `properties` are those of librdkafka.
 
     All calls of the client run in one thread, and so do its callbacks.
     """

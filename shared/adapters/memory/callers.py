@@ -8,7 +8,7 @@ from shared.errors import Unauthenticated, Unavailable
 
 
 class MemoryCallers:
-    """`shared.ports.Callers` with some valid tokens; `away` makes it unavailable."""
+    """`shared.ports.decisions.Callers` with some valid tokens; `away` makes it unavailable."""
 
     def __init__(self, tokens: Collection[str]) -> None:
         self.tokens = set(tokens)

@@ -1,4 +1,4 @@
-"""`shared.ports.History` and `shared.ports.ChangingHistory` in the memory of one process, which is one shard."""
+"""`History` and `ChangingHistory` of `shared.ports.history` in the memory of one process, which is one shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.features.life import (
     in_turn,
     mark_stored,
 )
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
+from shared.ports.history import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
 
 LIVES = 20_000
 """Transactions whose lives are kept, in 1 kB each: at 30 a second, the eleven minutes between two deliveries (see

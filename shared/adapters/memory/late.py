@@ -1,4 +1,4 @@
-"""`shared.ports.LateOutcomes` over rows in memory."""
+"""`shared.ports.late.LateOutcomes` over rows in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.contract.event import micros
 from shared.contract.rows import LateRow, OutcomeRow
-from shared.ports import LatePeriod
+from shared.ports.late import LatePeriod
 
 _DATE = slice(9, 17)  # yyyyMMdd within an EndToEndId
 _SECOND = 1_000_000

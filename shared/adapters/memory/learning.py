@@ -16,11 +16,12 @@ from shared.contract.event import micros
 from shared.contract.rows import HealthRow, LedgerRow
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.ports import RunReport, TrainingSnapshot, Trial
-from shared.ports import Checksum, Parameter
+from shared.ports.blobs import Checksum
+from shared.ports.tables import Parameter
 
 
 class MemoryExports:
-    """`shared.ports.RowExports` that gives one table, in `parts` files, but for some queries another.
+    """`shared.ports.tables.RowExports` that gives one table, in `parts` files, but for some queries another.
 
     `others` holds the table for queries that contain a text.
     """
@@ -44,7 +45,7 @@ class MemoryExports:
 
 
 class MemoryQueries:
-    """`shared.ports.Queries` that gives the result of `answer` for a query and its parameters."""
+    """`shared.ports.tables.Queries` that gives the result of `answer` for a query and its parameters."""
 
     def __init__(self, answer: Callable[[str, Mapping[str, Parameter]], list[dict[str, Any]]]) -> None:
         self.answer = answer

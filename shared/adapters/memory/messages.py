@@ -10,11 +10,11 @@ from shared.adapters.inbox import Inbox
 from shared.contract.decision import DecisionMessage
 from shared.contract.envelope import PubsubMessage
 from shared.errors import Unavailable
-from shared.ports import Received
+from shared.ports.messages import Received
 
 
 class MemoryTopic:
-    """`shared.ports.DecisionPublisher` that keeps the messages; `away` makes it unavailable."""
+    """`shared.ports.decisions.DecisionPublisher` that keeps the messages; `away` makes it unavailable."""
 
     def __init__(self) -> None:
         self.messages: list[DecisionMessage] = []
@@ -28,7 +28,7 @@ class MemoryTopic:
 
 
 class MemorySource:
-    """`shared.ports.MessageSource` over a queue: a message given back goes to its end at once.
+    """`shared.ports.messages.MessageSource` over a queue: a message given back goes to its end at once.
 
     `acknowledged` and `given_back` are the ids of messages, a message once for each time.
     """

@@ -15,11 +15,11 @@ from shared.features.places import Epoch, Place
 from shared.features.shards import ONLY, Shard
 from shared.features.state import State
 from shared.features.verdicts import pix_key
-from shared.ports import REDRIVEN, DeadLetter
+from shared.ports.messages import REDRIVEN, DeadLetter
 
 
 class MemoryHistoryStore:
-    """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
+    """`shared.ports.history.HistoryStore` over dicts; `away` makes it unavailable.
 
     `records` are keys by kind, `reports` the values of Pix and fraud markers by their keys, `claims` the seconds of
     each claim by EndToEndId and side. `sequence` is None until the store is loaded; `held_elsewhere` says that
@@ -98,7 +98,7 @@ class MemoryHistoryStore:
 
 
 class MemoryLostPlaces:
-    """`shared.ports.LostPlaces` over a dict."""
+    """`shared.ports.places.LostPlaces` over a dict."""
 
     def __init__(self) -> None:
         self.kept: dict[int, int] = {}
@@ -114,7 +114,7 @@ class MemoryLostPlaces:
 
 
 class MemoryDeadLetters:
-    """`shared.ports.DeadLetters` over lists; `away` makes publishing fail.
+    """`shared.ports.messages.DeadLetters` over lists; `away` makes publishing fail.
 
     `waiting` can be pulled, `leased` were pulled and not yet released, `published` are the redriven letters.
     """
@@ -149,7 +149,7 @@ class MemoryDeadLetters:
 
 
 class MemoryHolds:
-    """`shared.ports.OverdueHolds` over decisions; `ended` are the EndToEndIds of those that something has ended."""
+    """`shared.ports.decisions.OverdueHolds` over decisions; `ended` are the EndToEndIds of ended ones."""
 
     def __init__(self, decided: Sequence[Decided]) -> None:
         self._decided = decided

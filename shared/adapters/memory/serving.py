@@ -12,12 +12,13 @@ from shared.contract.event import Event, micros
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.transaction import ID_TOLERANCE
 from shared.errors import PreconditionFailed, Unavailable
-from shared.ports import Blob, Listed, Parties, Sought, StoredDecision
+from shared.ports.blobs import Blob, Listed
+from shared.ports.decisions import Parties, Sought, StoredDecision
 from shared.telemetry.metrics import Series
 
 
 class MemoryTable:
-    """`shared.ports.Table` over a list; `away` makes it unavailable, and it refuses the rows that meet `refuses`."""
+    """`shared.ports.tables.Table` over a list; `away` makes it unavailable, it refuses rows that meet `refuses`."""
 
     def __init__(self) -> None:
         self.rows: list[Record] = []
@@ -34,7 +35,7 @@ class MemoryTable:
 
 
 class MemoryLookup:
-    """`shared.ports.Lookup` over dicts: parties by EndToEndId, Pix by report; `away` makes it unavailable."""
+    """`shared.ports.decisions.Lookup` over dicts: parties by Pix, Pix by report; `away` makes it unavailable."""
 
     def __init__(self) -> None:
         self.known: dict[str, Parties] = {}
@@ -55,7 +56,7 @@ class MemoryLookup:
 
 
 class MemoryBlobs:
-    """`shared.ports.Blobs` and `Shelf` over a dict, safe for threads; `away` makes it unavailable."""
+    """`shared.ports.blobs.Blobs` and `Shelf` over a dict, safe for threads; `away` makes it unavailable."""
 
     def __init__(self, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
         self.objects: dict[str, Blob] = {}
@@ -98,7 +99,7 @@ class MemoryBlobs:
 
 
 class MemoryExporter:
-    """`shared.ports.MetricsExporter` that keeps each export; `away` makes it unavailable."""
+    """`shared.ports.messages.MetricsExporter` that keeps each export; `away` makes it unavailable."""
 
     def __init__(self) -> None:
         self.exports: list[list[Series]] = []
@@ -112,7 +113,7 @@ class MemoryExporter:
 
 
 class MemoryDecisions:
-    """`shared.ports.DecisionLookup` over the rows of a MemoryTable; `away` makes it unavailable."""
+    """`shared.ports.decisions.DecisionLookup` over the rows of a MemoryTable; `away` makes it unavailable."""
 
     def __init__(self, table: MemoryTable) -> None:
         self._table = table

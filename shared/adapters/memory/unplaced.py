@@ -1,4 +1,4 @@
-"""`shared.ports.UnplacedRows` over rows in memory, and these rows as history counted them."""
+"""`shared.ports.places.UnplacedRows` over rows in memory, and these rows as history counted them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, Scor
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.facts import IMPLIED
 from shared.features.places import Epoch, Place
-from shared.ports import Claim, Unplaced, UnplacedPeriod
+from shared.ports.history import Claim
+from shared.ports.places import Unplaced, UnplacedPeriod
 
 _MINUTE = 60_000_000
 _CLOCKS_DIFFER = 3_000_000  # microseconds, at most

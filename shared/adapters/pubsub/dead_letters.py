@@ -13,14 +13,14 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from shared.adapters.pubsub.leases import Leases
 from shared.contract.topics import DEAD
-from shared.ports import REDRIVEN, DeadLetter
+from shared.ports.messages import REDRIVEN, DeadLetter
 
 SECONDS = 60.0
 _ADDED_BY_PUBSUB = "CloudPubSubDeadLetterSource"
 
 
 class PubsubDeadLetters:
-    """`shared.ports.DeadLetters` in the subscription that keeps the dead letters of a topic."""
+    """`shared.ports.messages.DeadLetters` in the subscription that keeps the dead letters of a topic."""
 
     def __init__(self, publisher: PublisherClient, subscriber: SubscriberClient, project: str, topic: str) -> None:
         self._publisher = publisher

@@ -20,7 +20,7 @@ _AT_ONCE = 1_000  # messages in a request, at most: a limit of Pub/Sub
 
 
 class PubsubDecisions:
-    """`shared.ports.DecisionPublisher` on the topic of decisions of a project."""
+    """`shared.ports.decisions.DecisionPublisher` on the topic of decisions of a project."""
 
     def __init__(self, service: PublisherService, project: str, seconds: float = SECONDS) -> None:
         """Wait at most `seconds` for each answer."""

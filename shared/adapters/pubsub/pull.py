@@ -25,7 +25,7 @@ from shared.adapters.pubsub.wire import (
 )
 from shared.contract.envelope import PubsubMessage
 from shared.errors import Misconfigured
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Outstanding(NamedTuple):
 
 
 class PubsubSource:
-    """`shared.ports.MessageSource` over StreamingPull; needs a running event loop.
+    """`shared.ports.messages.MessageSource` over StreamingPull; needs a running event loop.
 
     A stream that breaks is opened again. Leases of messages in hand are extended until they are settled, for at most
     ten minutes. The back-off of a message that is given back is that of the subscription's retry policy.

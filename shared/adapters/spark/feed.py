@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import pyarrow as pa
 
 from shared.contract.envelope import PubsubMessage
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.serving.insisting import Retries, insist
 from shared.serving.intake import Intake
 from shared.settings import Settings

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from shared.adapters.spark.session import unsupported_pandas
 from shared.errors import Misconfigured
-from shared.learning.config import AllRowsCandidate
 from shared.learning.errors import ExportFailed, FitFailed
+from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.engine import Grown
 from shared.learning.training.export import PARITY
 from shared.learning.training.families.grown import GrownTree, boosted, forest, renumbered, used_features

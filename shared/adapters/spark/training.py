@@ -25,7 +25,6 @@ from shared.adapters.spark.session import unsupported_pandas
 from shared.adapters.spark.tasks import answered, answers, numbers, watched
 from shared.batch.inputs import located
 from shared.errors import Misconfigured
-from shared.learning.config import AllRowsCandidate
 from shared.learning.data.dataset import SampledRows, row_counts, usable_rows
 from shared.learning.data.key_columns import KeyColumns
 from shared.learning.data.label_chance import label_chances, label_weights
@@ -34,10 +33,11 @@ from shared.learning.data.row_counts import RowCounts, added
 from shared.learning.data.training_query import TrainingQuery, every, sampled
 from shared.learning.data.training_sample import MILLION
 from shared.learning.errors import BadDataset
+from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.engine import AllRows, Export, Grown
 from shared.learning.training.evaluation import Attempt, Evaluate, FoldData, FoldScore, fold_score
 from shared.learning.training.families.inputs import MISSING
-from shared.ports import RowExports
+from shared.ports.tables import RowExports
 
 if TYPE_CHECKING:
     from pyspark import Broadcast

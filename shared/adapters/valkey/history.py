@@ -1,4 +1,4 @@
-"""`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
+"""`History` and `ChangingHistory` of `shared.ports.history` in Valkey or Redis (7 or newer), shared by all instances.
 
 A micro-batch is one call of a script, which is atomic, to each shard of history, and a second one to each for the
 facts that shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call. Before
@@ -62,7 +62,7 @@ from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE
 from shared.features.places import Place
 from shared.features.shards import home_of
-from shared.ports import UNPLACED, Answer, Changed, Changes, Claim, Observations
+from shared.ports.history import UNPLACED, Answer, Changed, Changes, Claim, Observations
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)

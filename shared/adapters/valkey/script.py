@@ -31,7 +31,7 @@ from shared.features.layout import (
 )
 from shared.features.life import FLAGS_AT, LIFE, PLACE_AT, RECOUNTED
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
-from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED
+from shared.ports.history import CONFLICT, LIFE_KEY, LOST, UNPLACED
 
 _TEXTS = ("records.lua", "values.lua", "history.lua")
 _FORMATS = {"u4": "I4", "f4": "f", "f8": "d"}

@@ -12,7 +12,7 @@ from shared.adapters.valkey.wire import AskedPart, name_of
 from shared.features.life import LIFE_ID, STATEMENT_BYTES
 from shared.features.reports import STATE_BYTES
 from shared.features.shards import home_of, masked, shards_of
-from shared.ports import LIFE_KEY, Changes
+from shared.ports.history import LIFE_KEY, Changes
 
 _ID_AT = len(LIFE_KEY + LIFE_ID)
 

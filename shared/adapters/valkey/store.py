@@ -36,7 +36,7 @@ from shared.features.places import Epoch, Place
 from shared.features.shards import Shard, home_of, shard_of
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
-from shared.ports import LIFE_KEY
+from shared.ports.history import LIFE_KEY
 
 T = TypeVar("T")
 HOLD_SECONDS = 300
@@ -53,7 +53,7 @@ _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
 class ValkeyStore:
-    """`shared.ports.HistoryStore` in Valkey or Redis, on a server or a cluster."""
+    """`shared.ports.history.HistoryStore` in Valkey or Redis, on a server or a cluster."""
 
     def __init__(
         self,

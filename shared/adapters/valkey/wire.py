@@ -28,7 +28,7 @@ from shared.features.life import (
 )
 from shared.features.packing import packed
 from shared.features.state import LAYOUT_ID
-from shared.ports import LIFE_KEY, Answer, Changes, Claim, Observations
+from shared.ports.history import LIFE_KEY, Answer, Changes, Claim, Observations
 
 Argument = bytes | str | int
 

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import SideCosts
 from shared.learning.contest.cohorts import Cohort, CohortColumns, columns
 from shared.learning.contest.paired import ACCOUNTS, SPREAD
 from shared.learning.contest.verdict import ContestEvidence
 from shared.learning.judging.saving import Saving
 from shared.learning.judging.spread import Measured, measured
 from shared.learning.judging.stakes import MILLION
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 from shared.scoring.challenge import CHALLENGER
 

@@ -19,7 +19,8 @@ from shared.contract.fields import Side
 from shared.errors import PreconditionFailed
 from shared.learning.contest.contest_sql import ContestSql
 from shared.learning.data.label_chance import SEVERITY
-from shared.ports import Blobs, Queries
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries
 from shared.scoring.rules import Decision
 
 FOLDER = "contest"

@@ -33,7 +33,8 @@ from shared.learning.monitoring.ladder import AGES
 from shared.learning.monitoring.measures import MISSED, label_growth
 from shared.learning.monitoring.monitor import SETTLE, TABLE, HealthRows
 from shared.learning.ports import ReportProgress
-from shared.ports import Blobs, Queries
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries
 from shared.scoring.challenge import Challenge
 
 _REMEMBERED = 2 * AGES[-1]  # days whose frauds tell how those of an age grow

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from shared.learning.config import SideCosts
 from shared.learning.judging.pooled import log_odds, pooled_design
 from shared.learning.judging.saving import Rows, Saving, discordant, expected_effects, per_million, realised_saving
 from shared.learning.judging.spread import Measured
 from shared.learning.judging.stakes import saved_by_truth
+from shared.learning.specs.gate import SideCosts
 from shared.scoring.rules import Decision
 
 ACCOUNTS = 1024

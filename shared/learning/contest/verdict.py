@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from shared.learning.config import GateSpec
 from shared.learning.contest.sequence import limits
-from shared.learning.contest_spec import ContestSpec
 from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.proportions import chance_of_loss
 from shared.learning.judging.saving import Saving
+from shared.learning.specs.contest import ContestSpec
+from shared.learning.specs.gate import GateSpec
 
 Outcome = Literal["BETTER", "WORSE", "NOT_SHOWN", "TOO_FEW"]
 """It saves money; it costs money; neither was shown; or the labels are too few to say."""

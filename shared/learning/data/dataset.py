@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
-from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import count_defect, outside
 from shared.learning.data.key_columns import Categories, KeyColumns, key_columns
 from shared.learning.data.label_chance import (
@@ -33,7 +32,8 @@ from shared.learning.data.row_counts import RowCounts, counts_of
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
 from shared.learning.data.unlabelled import decision_counts, unlabelled
-from shared.ports import Queries, RowExports
+from shared.learning.specs.data import DatasetSpec
+from shared.ports.tables import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text", RATE: "number"}
 _KINDS |= dict(zip(COLUMNS, ("text", "text", "number"), strict=True))

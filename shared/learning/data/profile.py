@@ -11,7 +11,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.verified_file import verified_file
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -8,13 +8,13 @@ import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
-from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import Defect, some
 from shared.learning.data.label_chance import Representation
 from shared.learning.data.profile import Profile
 from shared.learning.data.row_counts import RowCounts
 from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.errors import BadDataset
+from shared.learning.specs.data import DatasetSpec
 
 _ROWS_MIN = 100  # rows from which shares are checked: those of fewer are noise
 

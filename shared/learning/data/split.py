@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import SplitSpec
 from shared.learning.errors import NothingToDo
+from shared.learning.specs.data import SplitSpec
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -19,7 +19,7 @@ from shared.batched import batched
 from shared.contract.tables import feature_columns, query, timestamp
 from shared.errors import Misconfigured
 from shared.learning.data.label_chance import COLUMNS
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 MILLION = 1_000_000
 MATURED, CHANGED = "MATURED", "CHANGED"

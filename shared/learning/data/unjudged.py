@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from shared.contract.event import EPOCH
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import query, timestamp
-from shared.learning.config import DatasetSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.key_columns import decided_as
 from shared.learning.data.label_chance import CHANCE, COLUMNS, LabelRates, unrepresented
@@ -29,6 +28,7 @@ from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.snapshot import FOLDER
 from shared.learning.data.training_sample import Among, narrowed, sample_hash
 from shared.learning.ports import Archive
+from shared.learning.specs.data import DatasetSpec
 
 _PIX, _FOUND, _WEIGHT = "pix", "found", "weight"
 _FACTS = ("initiated_at", "amount", "score")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.contract.tables import query, timestamp
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 Reason = Literal["UNPAID", "ENDED", "OPEN"]
 """Why a matured row has no label: it was stopped and nobody reviewed it; it was stopped, and a report about it came

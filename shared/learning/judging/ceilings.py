@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import CostSpec
 from shared.learning.judging.bootstrap import Estimate
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.proportions import effective_cases, wilson
+from shared.learning.specs.gate import CostSpec
 from shared.scoring.rules import Decision
 
 REJECTS_MIN = 100

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import Config, SideCosts
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.training_query import CAMPAIGN_FACTS
 from shared.learning.data.unjudged import Unjudged
@@ -17,6 +17,7 @@ from shared.learning.judging.clusters import campaigns
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
 from shared.learning.judging.stakes import Opinion, UnjudgedRows
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 from shared.learning.training.packing import SEEN_UNTIL
 from shared.learning.training.thresholds import decisions, review_budget

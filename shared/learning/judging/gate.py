@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.comparison import Contender, TestPeriod
@@ -20,6 +19,7 @@ from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import Saving, measure_saving
 from shared.learning.judging.segment_floors import segment_floors
 from shared.learning.judging.stakes import Stakes, stakes
+from shared.learning.specs.gate import GateSpec
 
 Outcome = Literal["PROMOTE", "REFUSE", "TOO_FEW"]
 """Promote; refuse, as something speaks against it; or too few labels to say, where nothing else does."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from shared.learning.config import CostSpec
 from shared.learning.judging.proportions import chance_of_share
+from shared.learning.specs.gate import CostSpec
 from shared.scoring.rules import Rules
 
 

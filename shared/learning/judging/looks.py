@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from shared.learning.config import GateSpec
+from shared.learning.specs.gate import GateSpec
 
 _SPENT = 0.5  # of the balance, by one look
 _DAY = 86_400.0  # seconds

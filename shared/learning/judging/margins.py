@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.learning.config import GateSpec
 from shared.learning.judging import calibration
 from shared.learning.judging.ceilings import REJECTS_MIN, Rejects, rejects_by_side
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.record import ChampionRecord, Past
+from shared.learning.specs.gate import GateSpec
 from shared.scoring.rules import Decision
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Estimate
 from shared.learning.judging.ceilings import Rejects, rejects_by_side
 from shared.learning.judging.comparison import Contender, TestPeriod
@@ -18,6 +17,7 @@ from shared.learning.judging.looks import Look
 from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import measure_saving
 from shared.learning.judging.segments import Disparity, Segment, disparities, segments
+from shared.learning.specs.gate import GateSpec
 from shared.scoring.bundle import Bundle
 from shared.scoring.explanation import falls
 

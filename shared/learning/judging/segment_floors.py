@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import GateSpec
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.clusters import Clusters
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.proportions import adjusted, chance_of_loss, changes, effective_cases
 from shared.learning.judging.segments import Dimension
+from shared.learning.specs.gate import GateSpec
 from shared.scoring.rules import Decision
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from shared.learning.config import SideCosts
 from shared.learning.judging.bootstrap import Interval
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 
 MILLION = 1e6

@@ -17,10 +17,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
-from shared.learning.config import SuspicionSpec
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.review import importance
-from shared.ports import Blobs
+from shared.learning.specs.gate import SuspicionSpec
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Bundle
 from shared.scoring.verified_file import verified_file
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.learning.judging.live_rejects import RejectSums, own_reject_sql
 from shared.learning.lifecycle.guards import ArmCounts, Reading
 from shared.learning.lifecycle.pointer import parse_time
-from shared.ports import Parameter, Queries
+from shared.ports.tables import Parameter, Queries
 from shared.scoring.challenge import Challenge
 from shared.scoring.rules import Rules
 

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.config import CostSpec
 from shared.learning.lifecycle.arm_counts import ArmRows
 from shared.learning.lifecycle.guards import ArmCounts, Reading, tripped
 from shared.learning.lifecycle.ledger import REJECT_CEILING, challenge_row
@@ -28,8 +27,9 @@ from shared.learning.lifecycle.pointer import (
 )
 from shared.learning.lifecycle.reconcile import are_recorded
 from shared.learning.ports import Ledger
-from shared.learning.ramp_config import RampSpec
-from shared.ports import Blobs
+from shared.learning.specs.gate import CostSpec
+from shared.learning.specs.ramp import RampSpec
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Pointer
 from shared.scoring.challenge import CHALLENGER, CHAMPION, Challenge, ChallengeAction, ChallengeMove, Mode
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
-from shared.learning.config import ComparisonSpec
+from shared.learning.specs.gate import ComparisonSpec
 
 ACTIONS = ("NO_SKEW", "SKEW")
 _LISTED = 5  # features named in a reason

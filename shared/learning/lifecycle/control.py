@@ -19,7 +19,7 @@ from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.lifecycle.pointer import REASON_MAX, parse_time, write_object
 from shared.learning.ports import Ledger
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.control import CONTROL, Budget, Switch
 
 ON, OFF = "CONTROL_ON", "CONTROL_OFF"

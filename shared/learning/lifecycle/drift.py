@@ -42,13 +42,14 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.profile import DECIMALS, OrderedColumn, Profile, column_profile, read_profile
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.ledger import DriftAction, monitored_row
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.lifecycle.windows import DriftWindow, Memory, object_name, read_memory, write_memory
 from shared.learning.ports import Ledger
-from shared.ports import Blobs, Queries, RowExports
+from shared.learning.specs.drift import DriftSpec
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries, RowExports
 
 log = logging.getLogger(__name__)
 

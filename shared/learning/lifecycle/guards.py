@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Struct
 from scipy.stats import binom
 
-from shared.learning.config import CostSpec
 from shared.learning.judging.live_rejects import RejectSums, too_many
-from shared.learning.ramp_config import GuardSpec
+from shared.learning.specs.gate import CostSpec
+from shared.learning.specs.ramp import GuardSpec
 from shared.scoring.challenge import CHALLENGER, CHAMPION
 
 

@@ -12,7 +12,7 @@ from shared.contract.end_to_end_id import minute_of
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import query
 from shared.learning.judging.taint import TAINTS, THRESHOLDS, HopLabels, Legitimate
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 ROWS_MAX = 200_000
 

@@ -14,7 +14,7 @@ from shared.learning.lifecycle.pointer import MoveCause, PointerState, previous_
 from shared.learning.lifecycle.reconcile import pending_moves, record_missing_moves
 from shared.learning.lifecycle.release import ReleasePorts, set_aliases, swap_and_record
 from shared.learning.ports import Ledger, Registry
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Pointer
 
 

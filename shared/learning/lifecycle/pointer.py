@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Move, Pointer, path
 from shared.scoring.bundle_files import VERSION
 from shared.scoring.challenge import Challenge, ChallengeMove

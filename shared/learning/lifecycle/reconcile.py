@@ -19,7 +19,7 @@ from shared.errors import Unavailable, Untrusted
 from shared.learning.lifecycle.ledger import challenge_row, move_row, publish_row
 from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.ports import Ledger, Registry, Runs
-from shared.ports import Blobs, Shelf
+from shared.ports.blobs import Blobs, Shelf
 from shared.scoring.bundle import MANIFEST, Manifest, Move, path
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from shared.contract.tables import query
 from shared.errors import Misconfigured
-from shared.learning.config import Config, SideCosts
-from shared.ports import Blobs, Queries
+from shared.learning.config import Config
+from shared.learning.specs.gate import SideCosts
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries
 from shared.scoring.signed_blobs import RECOVERY
 
 FRAUDS_MIN = 100

@@ -18,7 +18,7 @@ from shared.learning.lifecycle.run_record import JudgedRun, SealedBundle, Sealed
 from shared.learning.ports import StepProgress
 from shared.learning.training.packing import sealed, times, version_name
 from shared.learning.training.refit import refit
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import read_bundle
 

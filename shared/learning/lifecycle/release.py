@@ -14,7 +14,7 @@ from shared.errors import Misconfigured, Unavailable
 from shared.learning.lifecycle.ledger import move_row, publish_row
 from shared.learning.lifecycle.pointer import CompletedSwap, MoveCause, PointerState, publish, swap
 from shared.learning.ports import Ledger, Registry
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Manifest, Move, Pointer
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from shared.learning.lifecycle.ledger import retire_row
 from shared.learning.lifecycle.pointer import PointerState, read_pointer, write_pointer
 from shared.learning.lifecycle.reconcile import read_manifest, record_missing_moves, record_missing_publications
 from shared.learning.ports import Ledger
-from shared.ports import Blobs, Listed, Shelf
+from shared.ports.blobs import Blobs, Listed, Shelf
 from shared.scoring.bundle import MANIFEST, POINTER, Pointer, path
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from shared.learning.training.challenger import Challenger, train_challengers
 from shared.learning.training.engine import HERE, TrainingEngine
 from shared.learning.training.incremental import read_champion_model
 from shared.learning.training.packing import sealed, times, version_name
-from shared.ports import Blobs, Shelf
+from shared.ports.blobs import Blobs, Shelf
 from shared.scoring.bundle import Bundle, Manifest
 from shared.scoring.champion import read_bundle
 from shared.scoring.rules import Rules

@@ -17,7 +17,7 @@ from shared.learning.data.unjudged import Unjudged
 from shared.learning.lifecycle.request import Request
 from shared.learning.ports import Archive, StepProgress
 from shared.learning.training.engine import TrainingEngine
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Bundle
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
-from shared.learning.config import TriggerSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.training_query import TrainingQuery
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
+from shared.learning.specs.data import TriggerSpec
 
 TriggerName = Literal["schedule", "labels", "drift", "performance", "manual"]
 JUDGED = ("SWAP", "REFUSE", "TOO_FEW", "ASK")

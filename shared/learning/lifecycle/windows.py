@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from shared.errors import PreconditionFailed
 from shared.learning.data.profile import ColumnProfile, OrderedColumn, stability_index
-from shared.learning.drift_spec import DriftSpec
-from shared.ports import Blobs
+from shared.learning.specs.drift import DriftSpec
+from shared.ports.blobs import Blobs
 
 log = logging.getLogger(__name__)
 

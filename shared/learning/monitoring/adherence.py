@@ -23,10 +23,10 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.profile import OrderedColumn, Profile, bin_of, stability_index
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.monitoring.estimate import CONFIDENCE
 from shared.learning.monitoring.histogram import Histogram, effects_on, moved, of_profile
+from shared.learning.specs.drift import DriftSpec
 from shared.learning.training.calibrate import log_losses
 from shared.scoring.bundle import Bundle
 from shared.scoring.rules import Decision, Rules

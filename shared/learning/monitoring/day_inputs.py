@@ -22,7 +22,8 @@ from shared.learning.data.profile import DECIMALS, Profile
 from shared.learning.monitoring.health_sql import ONE_DAY
 from shared.learning.monitoring.histogram import Histogram, summed
 from shared.learning.monitoring.input_sql import AMOUNTS, CODES, Bins, InputSql, histograms
-from shared.ports import Blobs, Queries
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import Struct
 
 from shared.learning.data.profile import ColumnProfile, Profile
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.monitoring.day_inputs import DayInputs
 from shared.learning.monitoring.histogram import Histogram, effects_on
+from shared.learning.specs.drift import DriftSpec
 
 ROWS_MIN = 100
 """Rows of a publisher on a day below which its shares are chance."""

@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 from shared.contract.rows import HealthRow
 from shared.learning.data.profile import Profile
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.lifecycle.ledger import DriftAction
 from shared.learning.monitoring.day_inputs import DayInputs
 from shared.learning.monitoring.habit import HabitMove, farthest, moves, without
 from shared.learning.monitoring.histogram import Histogram, of_profile, stability, unseen, weight
 from shared.learning.monitoring.measures import DECIDED, EXPECTED_LOSS, Key
 from shared.learning.monitoring.score_mix import ScoreMove, score_move
+from shared.learning.specs.drift import DriftSpec
 
 PUBLISHED = 5
 """Moves of each publisher that have a row."""

@@ -33,7 +33,6 @@ import msgspec
 from msgspec import Struct
 
 from shared.contract.rows import HealthRow
-from shared.learning.config import CostSpec
 from shared.learning.data.split import DAY
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.proportions import wilson
@@ -49,6 +48,7 @@ from shared.learning.monitoring.estimate import (
     expected_recall,
 )
 from shared.learning.monitoring.ladder import AGES, growth, projected
+from shared.learning.specs.gate import CostSpec
 
 DECIDED, MISSED, EXPECTED_MISSED = "decided", "missed", "expected_missed"
 EXPECTED_LOSS = "expected_missed_brl"

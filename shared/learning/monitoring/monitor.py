@@ -13,14 +13,14 @@ from shared.contract.event import micros
 from shared.contract.rows import HealthRow
 from shared.contract.stored import stored
 from shared.contract.tables import measured
-from shared.learning.config import CostSpec
 from shared.learning.monitoring.health_sql import ONE_DAY, HealthSql
 from shared.learning.monitoring.ladder import AGES
 from shared.learning.monitoring.measures import REMEMBERED, Key, arrivals, cohort, reasons, traffic
 from shared.learning.monitoring.reject_watch import RejectWatch
 from shared.learning.monitoring.watch import InputWatch
 from shared.learning.ports import ReportProgress
-from shared.ports import Queries
+from shared.learning.specs.gate import CostSpec
+from shared.ports.tables import Queries
 
 TABLE = "health"
 SETTLE = dt.timedelta(hours=6)

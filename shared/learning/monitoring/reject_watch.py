@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.contract.rows import HealthRow
-from shared.learning.config import CostSpec
 from shared.learning.judging.live_rejects import RejectSums, too_imprecise, too_many
 from shared.learning.lifecycle.ledger import REJECT_CEILING, monitored_row
 from shared.learning.monitoring.measures import GOOD_REJECTED, REJECTS_CONFIRMED, REJECTS_JUDGED
 from shared.learning.ports import Ledger
+from shared.learning.specs.gate import CostSpec
 
 LEVEL = 1e-3
 """Chance by which a model that is just at a ceiling is told on a day; there are a few days and sides a night."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from shared.contract.rows import HealthRow
 from shared.learning.data.profile import Profile, read_profile
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.lifecycle.ledger import monitored_row
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.monitoring.day_inputs import DayInputs, anchors_of, ask_day, earlier, keep_day, read_day
@@ -18,7 +17,9 @@ from shared.learning.monitoring.input_sql import InputSql
 from shared.learning.monitoring.inputs import Alert, alerts, health_rows, loss_alert, measure
 from shared.learning.monitoring.measures import Key
 from shared.learning.ports import Ledger
-from shared.ports import Blobs, Queries
+from shared.learning.specs.drift import DriftSpec
+from shared.ports.blobs import Blobs
+from shared.ports.tables import Queries
 
 log = logging.getLogger(__name__)
 

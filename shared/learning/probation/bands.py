@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from shared.learning.config import CostSpec
 from shared.learning.data.profile import ColumnProfile, stability_of
 from shared.learning.judging.live_rejects import RejectSums, too_many
 from shared.learning.judging.proportions import wilson
-from shared.learning.probation_spec import ProbationSpec
+from shared.learning.specs.gate import CostSpec
+from shared.learning.specs.probation import ProbationSpec
 
 LOOKS = ("minutes", "day")
 """The looks after a move: at its first minutes, and at its first day."""

@@ -13,13 +13,13 @@ from msgspec import Struct
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed
-from shared.learning.config import CostSpec
 from shared.learning.data.profile import read_profile
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import PointerState, parse_time, read_pointer
 from shared.learning.probation.bands import LOOKS, Findings, Foretold, look
 from shared.learning.probation.rows import ProbationRows
-from shared.learning.probation_spec import ProbationSpec
+from shared.learning.specs.gate import CostSpec
+from shared.learning.specs.probation import ProbationSpec
 from shared.scoring.bundle import Pointer
 from shared.scoring.champion import read_bundle
 

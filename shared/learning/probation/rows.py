@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.contract.tables import first, timestamp
 from shared.learning.judging.live_rejects import RejectSums, own_reject_sql
 from shared.learning.probation.bands import Seen
-from shared.ports import Queries
+from shared.ports.tables import Queries
 from shared.scoring.rules import Rules
 
 _COLUMNS = (

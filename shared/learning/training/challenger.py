@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import AllRowsCandidate, Config, ModelFamily, TrainingMode
+from shared.learning.config import Config, TrainingMode
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.errors import CannotContinue, ExportFailed, FitFailed, NothingToDo
 from shared.learning.ports import StepProgress, Trial
+from shared.learning.specs.search import AllRowsCandidate, ModelFamily
 from shared.learning.training import calibrate
 from shared.learning.training.engine import HERE, AllRows, Grow, TrainingEngine
 from shared.learning.training.explaining.background import background

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import CostSpec, SideCosts
+from shared.learning.specs.gate import CostSpec, SideCosts
 
 
 def decision_costs(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import AllRowsCandidate
 from shared.learning.data.dataset import SampledRows, sampled_by_tables
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.training_query import TrainingQuery
+from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.evaluation import Evaluate, FoldData, evaluate_here
-from shared.ports import RowExports
+from shared.ports.tables import RowExports
 
 
 class AllRows(NamedTuple):

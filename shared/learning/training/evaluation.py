@@ -11,8 +11,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import CandidateSpec
 from shared.learning.errors import FitFailed
+from shared.learning.specs.search import CandidateSpec
 from shared.learning.training.train import (
     LabelledRows,
     drawn_rows,

@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 
 from shared.errors import BundleRefused
-from shared.learning.config import LEGITIMATE_PER_FRAUD, Config, ModelFamily
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
+from shared.learning.specs.search import LEGITIMATE_PER_FRAUD, ModelFamily
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.model_file import NAME, read_model
 from shared.learning.training.packing import TRAINED_UNTIL
 from shared.learning.training.train import Drawn, Fitted, deterministic_fit, drawn_rows, labelled_rows
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.verified_file import read_manifest, verified_file
 
 log = logging.getLogger(__name__)

@@ -33,10 +33,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from shared.learning.config import Config, RefitSpec
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.profile import OrderedColumn, column_profile, stability_index
 from shared.learning.data.split import DAY, Split
+from shared.learning.specs.gate import RefitSpec
 from shared.learning.training import calibrate
 from shared.learning.training.calibrate import log_odds
 from shared.learning.training.challenger import Challenger

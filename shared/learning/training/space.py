@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from optuna.trial import Trial
 
-from shared.learning.config import CandidateSpec, ParameterRange
+from shared.learning.specs.search import CandidateSpec, ParameterRange
 
 CANDIDATE = "candidate"
 Point = dict[str, Any]

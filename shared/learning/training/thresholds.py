@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import CostSpec, SideCosts
 from shared.learning.data.label_chance import effective
 from shared.learning.data.split import DAY
+from shared.learning.specs.gate import CostSpec, SideCosts
 from shared.learning.training.costs import decision_costs, with_rules
 from shared.scoring.rules import Decision
 from shared.scoring.thresholds import OFF, SideThresholds, Thresholds

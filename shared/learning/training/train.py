@@ -15,9 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
-from shared.learning.config import LEGITIMATE_PER_FRAUD, ModelFamily
 from shared.learning.data.split import WEEK
 from shared.learning.errors import FitFailed
+from shared.learning.specs.search import LEGITIMATE_PER_FRAUD, ModelFamily
 from shared.learning.training.families import FAMILIES
 
 _ROUNDING = 1e-6  # of a sum of chances

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import Unauthenticated
-from shared.ports import Callers
+from shared.ports.decisions import Callers
 
 _SCHEME = "bearer "
 

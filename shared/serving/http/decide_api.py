@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import Malformed, PixError
-from shared.ports import Callers
+from shared.ports.decisions import Callers
 from shared.serving.decide_service import DecideService
 from shared.serving.http.bearer import check_caller
 from shared.serving.http.problems import (

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared.errors import Unauthenticated, Unavailable
-from shared.ports import Callers
+from shared.ports.decisions import Callers
 from shared.serving.group_commit import Item
 from shared.serving.http.bearer import check_caller
 from shared.serving.intake import RETRY_LATER, Intake

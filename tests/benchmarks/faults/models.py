@@ -19,7 +19,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
 from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
-from shared.learning.config import LEAVES_MAX
+from shared.learning.specs.search import LEAVES_MAX
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores

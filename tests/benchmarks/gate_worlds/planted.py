@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import Config, CostSpec, SideCosts
+from shared.learning.config import Config
 from shared.learning.data.split import DAY
 from shared.learning.judging.bootstrap import Resampling
 from shared.learning.judging.comparison import Contender, TestPeriod
@@ -18,6 +18,7 @@ from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.judging.stakes import Opinion, UnjudgedRows
+from shared.learning.specs.gate import CostSpec, SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 from shared.scoring.thresholds import OFF, Thresholds
 from tests.benchmarks.gate_worlds.world import Policy, Stream, World, with_staff

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from shared.learning.config import CostSpec
 from shared.learning.data.split import DAY
+from shared.learning.specs.gate import CostSpec
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import ThresholdRows, choose_thresholds
 from shared.scoring.thresholds import Thresholds

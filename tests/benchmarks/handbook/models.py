@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import LEAVES_MAX
 from shared.learning.data.split import DAY
+from shared.learning.specs.search import LEAVES_MAX
 from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 

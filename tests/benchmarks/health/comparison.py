@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median
 
 from shared.learning import config
-from shared.learning.config import Config, CostSpec
+from shared.learning.config import Config
+from shared.learning.specs.gate import CostSpec
 from tests.benchmarks.gate import spread
 from tests.benchmarks.health.contests import CHAMPION, Ended, Player, cheaper_by, lenient, player, run
 from tests.benchmarks.health.part import Figure, Found, Part

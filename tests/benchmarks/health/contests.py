@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import Config, CostSpec, SideCosts
+from shared.learning.config import Config
 from shared.learning.contest.paired import ACCOUNTS, Differing, paired_saving
 from shared.learning.contest.verdict import ContestEvidence, Outcome, judge
 from shared.learning.judging.saving import Saving
+from shared.learning.specs.gate import CostSpec, SideCosts
 from shared.scoring.thresholds import Thresholds
 from tests.benchmarks.gate_worlds.world import Stream, World, cost_per_million, with_staff
 

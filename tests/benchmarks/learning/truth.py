@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import SideCosts
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 from shared.learning.training.thresholds import decisions
 from shared.scoring.bundle import Bundle

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from infra.local.simulator import SimulationConfig
 from shared.learning import config
-from shared.learning.config import CandidateSpec, Config
+from shared.learning.config import Config
+from shared.learning.specs.search import CandidateSpec
 from shared.learning.training.train import (
     Fitted,
     LabelledRows,

@@ -18,8 +18,8 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.split import DAY
-from shared.learning.drift_spec import DriftSpec
 from shared.learning.lifecycle.drift import SCORE, Drift, DriftSource, champion_drift
+from shared.learning.specs.drift import DriftSpec
 from shared.scoring.bundle import POINTER, Pointer, path
 
 ONE_DAY = dt.timedelta(days=1)

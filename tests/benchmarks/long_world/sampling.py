@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import CandidateSpec
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import DAY, WEEK
+from shared.learning.specs.search import CandidateSpec
 from shared.learning.training.train import (
     LabelledRows,
     drawn_rows,

@@ -32,7 +32,7 @@ from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.key_file import KeyFileSigner
 from shared.contract import tables
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import POINTER, Pointer, path
 from shared.scoring.challenge import Challenge
 from shared.settings import LOCAL_HMAC_KEY, Settings

@@ -38,7 +38,7 @@ from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.columns import Events
-from shared.ports import Claim
+from shared.ports.history import Claim
 from tests.unit.streams import event
 
 NEVER = {

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import CandidateSpec, Config, ParameterRange, SearchSpec
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import DAY
+from shared.learning.specs.search import CandidateSpec, ParameterRange, SearchSpec
 from tests.unit.learning.synthetic import QUICK, UNCHECKED, facts
 
 TREE = CandidateSpec(

@@ -10,7 +10,7 @@ import pytest
 from shared.adapters.memory.operations import MemoryDeadLetters
 from shared.errors import Unavailable
 from shared.operations.redrive import Redrive, Redriven
-from shared.ports import DeadLetter
+from shared.ports.messages import DeadLetter
 
 START = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 

@@ -18,7 +18,7 @@ from shared.features.facts import VerdictCount
 from shared.features.history import MemoryHistory
 from shared.features.reports import Reports
 from shared.features.verdicts import facts_of, marker_key, pix_key, recovery_key
-from shared.ports import Parties
+from shared.ports.decisions import Parties
 from shared.replay.reported import Reported
 from shared.replay.reports import ReportQueue
 from shared.serving.verdict_history import VerdictHistory

@@ -17,7 +17,7 @@ from shared.contract.rows import ScoreRow
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
-from shared.ports import Answer, Claim, Observations
+from shared.ports.history import Answer, Claim, Observations
 from shared.scoring.arms import AccountDraw
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.challenge import Challenge

@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Unavailable
-from shared.ports import Blob
+from shared.ports.blobs import Blob
 from shared.scoring import champion as champion_module
 from shared.scoring.bundle import MANIFEST, POINTER, digest, path
 from shared.telemetry.metrics import MODEL_CREATED, REFUSED, SWAPS

@@ -10,7 +10,7 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.life import LIFE
-from shared.ports import Answer, Changed, Changes, Claim, Observations
+from shared.ports.history import Answer, Changed, Changes, Claim, Observations
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import HISTORY, Metrics

@@ -19,7 +19,7 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.facts import VerdictCount, verdict_facts
-from shared.ports import Answer, Claim, Observations
+from shared.ports.history import Answer, Claim, Observations
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules

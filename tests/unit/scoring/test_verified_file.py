@@ -8,7 +8,7 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused
 from shared.learning.data.profile import read_profile
 from shared.learning.judging.suspicion import read_strengths
-from shared.ports import Blob
+from shared.ports.blobs import Blob
 from shared.scoring.bundle import MANIFEST, path
 from shared.scoring.verified_file import read_manifest, verified_file
 from tests.unit.learning.bundles import small_bundle

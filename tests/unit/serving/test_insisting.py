@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.contract.envelope import PubsubMessage
 from shared.errors import RowRefused, Unavailable
-from shared.ports import Received
+from shared.ports.messages import Received
 from shared.serving.insisting import ONCE, Retries, insist
 from tests.builders import encoded, transaction
 from tests.unit.serving.test_intake import IntakeBench, run

@@ -16,7 +16,7 @@ from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import Transaction, decode_transaction
 from shared.errors import PixError, RowRefused, Unavailable
-from shared.ports import MetricsExporter
+from shared.ports.messages import MetricsExporter
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, REFUSED, RETRY_LATER, SLOW_DOWN, Intake
 from shared.serving.label_service import LabelPipeline, label_intake

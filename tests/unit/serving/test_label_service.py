@@ -19,7 +19,8 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.verdicts import pix_key
-from shared.ports import Changed, Changes, Claim, Parties
+from shared.ports.decisions import Parties
+from shared.ports.history import Changed, Changes, Claim
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
 from shared.serving.label_service import LabelPipeline, label_intake

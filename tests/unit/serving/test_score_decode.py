@@ -11,7 +11,7 @@ from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.tables import NEXT_KEY, PIX_IDS
 from shared.errors import Malformed
-from shared.ports import Table
+from shared.ports.tables import Table
 from shared.scoring.scorer import Scorer
 from shared.serving.score_service import ScorePipeline
 from shared.telemetry.metrics import UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics

@@ -20,7 +20,7 @@ from shared.contract.transaction import ID_TOLERANCE
 from shared.desk.kept import Kept
 from shared.desk.listing import HELD_DAYS
 from shared.desk.records import CaseId, CaseStep, HeldPix, KnownOutcome, Payment, PixFacts, Report, ReviewEvent
-from shared.ports import Parameter, Queries
+from shared.ports.tables import Parameter, Queries
 from shared.trace.flow import Trace
 from shared.trace.graph import TraceLimits
 from shared.trace.source import TraceSource
@@ -51,7 +51,7 @@ class _Rows:
 
 
 class BigQueryDeskRows(_Rows):
-    """`shared.desk.ports.DeskRows`, and `shared.ports.OverdueHolds`, in a dataset."""
+    """`shared.desk.ports.DeskRows`, and `shared.ports.decisions.OverdueHolds`, in a dataset."""
 
     def __init__(self, queries: Queries, project: str, dataset: str, threads: QueryThreads | None = None) -> None:
         super().__init__(queries, project, dataset, threads)

@@ -9,7 +9,7 @@ from shared.adapters.bigquery.desk.threads import QueryThreads
 from shared.contract.rows import HealthRow, LedgerRow
 from shared.contract.stored import stored
 from shared.contract.tables import measured
-from shared.ports import Queries
+from shared.ports.tables import Queries
 
 
 class BigQueryWatch:

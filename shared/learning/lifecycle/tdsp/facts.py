@@ -23,7 +23,7 @@ from shared.learning.data.quality import QualityReport
 from shared.learning.data.snapshot import name_of, quality_in
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.ports import Archive, Ledger
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.bundle import Manifest
 from shared.scoring.verified_file import read_manifest
 

@@ -14,7 +14,7 @@ from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.monitoring.causes.ranking import Change, DriftCause, causes
 from shared.learning.monitoring.causes.rows import REFERENCE_DAYS, CauseSource, day_and_reference
 from shared.learning.monitoring.measures import Key
-from shared.ports import Blobs
+from shared.ports.blobs import Blobs
 from shared.scoring.champion import read_bundle
 
 _KINDS = {

@@ -18,7 +18,7 @@ from shared.contract.tables import timestamp
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.errors import NothingToDo
 from shared.learning.monitoring.health_sql import ONE_DAY
-from shared.ports import Queries, RowExports
+from shared.ports.tables import Queries, RowExports
 
 SAMPLE = 20_000
 ROWS_MIN = 200

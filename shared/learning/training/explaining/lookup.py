@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from shared.learning.config import LEAVES_MAX
 from shared.learning.errors import ExportFailed
+from shared.learning.specs.search import LEAVES_MAX
 from shared.learning.training.explaining.graph import contributions_model
 from shared.learning.training.explaining.shapley import shapley_values
 from shared.learning.training.explaining.small_tree import SmallTree, Test, small_trees

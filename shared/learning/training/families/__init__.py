@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import ModelFamily
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.families import boosting, linear, network, trees
 
 Features = NDArray[np.float32]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from shared.learning.config import LEAVES_MAX
 from shared.learning.errors import CannotContinue
+from shared.learning.specs.search import LEAVES_MAX
 
 _DEFAULTS = {"early_stopping": False, "max_leaf_nodes": LEAVES_MAX}
 

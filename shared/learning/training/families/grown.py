@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
-from shared.learning.config import ModelFamily
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.families import boosting, trees
 from shared.learning.training.families.inputs import MISSING
 

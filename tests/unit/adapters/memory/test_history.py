@@ -11,7 +11,7 @@ from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.ports import Claim, Observations
+from shared.ports.history import Claim, Observations
 from shared.replay.recurrence import Replay
 from tests.unit.lives import live
 from tests.unit.streams import event, report

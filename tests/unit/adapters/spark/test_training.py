@@ -19,7 +19,6 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
-from shared.learning.config import AllRowsCandidate, CandidateSpec
 from shared.learning.data.dataset import Dataset, read_parquet, row_counts, usable_rows
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.quality import inspect
@@ -28,6 +27,7 @@ from shared.learning.data.training_query import LOT, TrainingQuery
 from shared.learning.data.training_sample import MILLION
 from shared.learning.errors import BadDataset, CannotContinue, FitFailed
 from shared.learning.lifecycle.retraining import retrain
+from shared.learning.specs.search import AllRowsCandidate, CandidateSpec
 from shared.learning.training.engine import AllRows
 from shared.learning.training.evaluation import evaluate_here
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
@@ -36,7 +36,7 @@ from shared.learning.training.families.grown import GROWN_AS
 from shared.learning.training.model_file import model_bytes, read_model
 from shared.learning.training.search import search
 from shared.learning.training.train import raw_scores
-from shared.ports import RowExports
+from shared.ports.tables import RowExports
 from tests.unit.adapters.spark.conftest import needs_spark
 from tests.unit.learning.rows import searching, training_set
 from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent

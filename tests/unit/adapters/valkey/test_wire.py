@@ -22,7 +22,7 @@ from shared.features.facts import asks
 from shared.features.layout import LAYOUTS, MARKS, READ_WIDTH, WEIGHTS
 from shared.features.life import LIFE, STORED, SideClaim, asked, claims_of
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
-from shared.ports import LIFE_KEY, Claim
+from shared.ports.history import LIFE_KEY, Claim
 from tests.contract.history_changes import joined, verdict
 from tests.unit.streams import event
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.learning.config import SideCosts
 from shared.learning.contest.paired import ACCOUNTS, Differing, foretold_saving, paired_saving
 from shared.learning.judging.saving import Rows, realised_saving
 from shared.learning.judging.stakes import saved_by_truth
+from shared.learning.specs.gate import SideCosts
 from tests.benchmarks.health.contests import CHAMPION, cheaper_by, lenient, player, run
 from tests.unit.learning.synthetic import CONFIG
 

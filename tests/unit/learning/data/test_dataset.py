@@ -16,7 +16,6 @@ from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import SplitSpec
 from shared.learning.data import dataset
 from shared.learning.data.dataset import (
     Dataset,
@@ -34,7 +33,8 @@ from shared.learning.data.split import DAY, folds, split_in_time
 from shared.learning.data.training_query import SEGMENT_FACTS, TrainingQuery
 from shared.learning.errors import BadDataset
 from shared.learning.judging.bootstrap import time_blocks
-from shared.ports import RowExports
+from shared.learning.specs.data import SplitSpec
+from shared.ports.tables import RowExports
 from tests.unit.learning.data.tables import LATEST, SPEC, changed, on_both_sides, put, read
 from tests.unit.learning.synthetic import AS_OF, START, examples
 

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.learning.config import SplitSpec
 from shared.learning.data.split import DAY, HOUR, Split, folds, lengths, require_both_classes, split_in_time
 from shared.learning.errors import NothingToDo
+from shared.learning.specs.data import SplitSpec
 
 specs = st.builds(
     SplitSpec,

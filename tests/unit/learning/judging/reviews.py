@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import SideCosts
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.key_columns import Categories
 from shared.learning.data.unjudged import Unjudged
 from shared.learning.ports import Trial
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training import packing
 from shared.learning.training.export import onnx_bytes, onnx_scores
 from shared.learning.training.packing import SEEN_UNTIL

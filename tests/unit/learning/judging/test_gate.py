@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.learning.config import SideCosts
 from shared.learning.data.split import DAY
 from shared.learning.judging import comparison
 from shared.learning.judging.bootstrap import Resampling
@@ -22,6 +21,7 @@ from shared.learning.judging.looks import Look
 from shared.learning.judging.record import ChampionRecord, Past
 from shared.learning.judging.segments import Dimension
 from shared.learning.judging.stakes import Opinion, UnjudgedRows
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
 from shared.scoring.thresholds import SideThresholds, Thresholds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.learning.config import SuspicionSpec
 from shared.learning.judging.suspicion import Strengths, strengths, suspicions
+from shared.learning.specs.gate import SuspicionSpec
 
 SPEC = SuspicionSpec(told_max=0.4, together_max=0.8, told_rise_max=0.2, importance_rise_max=0.4)
 NAMES = ("a", "b", "c", "d")

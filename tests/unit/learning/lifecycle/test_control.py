@@ -13,7 +13,7 @@ from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.learning.lifecycle.control import ControlCommands
-from shared.ports import Blob
+from shared.ports.blobs import Blob
 from shared.scoring.control import CONTROL, Budget, Switch
 
 AT = dt.datetime(2026, 11, 20, 14, 32, 5, 123456, tzinfo=dt.UTC)

@@ -13,7 +13,7 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
 from shared.features import catalogue
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, previous_version, publish, read_pointer, swap
-from shared.ports import Blob
+from shared.ports.blobs import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, Manifest, path
 from shared.scoring.champion import read_bundle
 

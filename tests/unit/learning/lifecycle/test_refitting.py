@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.learning.config import RefitSpec
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.lifecycle.refitting import judged_fit
 from shared.learning.lifecycle.retraining import retrain
+from shared.learning.specs.gate import RefitSpec
 from shared.scoring.bundle import path
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import small_bundle

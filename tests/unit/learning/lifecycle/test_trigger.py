@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from shared.adapters.memory.learning import MemoryExports, MemoryLedger, MemoryQueries
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
-from shared.learning.config import TriggerSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.trigger import SinceTraining, decide, since_last_training
+from shared.learning.specs.data import TriggerSpec
 
 SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

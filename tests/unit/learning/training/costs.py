@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.learning.config import CostSpec
+from shared.learning.specs.gate import CostSpec
 
 COSTS = CostSpec(
     0.1,

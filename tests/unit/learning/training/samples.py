@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.learning.config import ModelFamily
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.families import FAMILIES
 from shared.learning.training.train import LabelledRows
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import LEAVES_MAX
 from shared.learning.errors import ExportFailed
+from shared.learning.specs.search import LEAVES_MAX
 from shared.learning.training.explaining.background import ROWS, background
 from shared.learning.training.explaining.explain import (
     ADDITIVE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.learning.config import ModelFamily
 from shared.learning.errors import ExportFailed
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.unit.learning.training.samples import SMALL, families, labelled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from shared.learning.config import ModelFamily
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.unit.learning.training.samples import SMALL, families, labelled

@@ -13,9 +13,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
 from shared.adapters.memory.serving import MemoryBlobs
-from shared.learning.config import ModelFamily
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.export import PARITY, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.incremental import (
     ChampionModel,

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import skops.io
 
-from shared.learning.config import ModelFamily
 from shared.learning.errors import CannotContinue
+from shared.learning.specs.search import ModelFamily
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.families import family_of
 from shared.learning.training.model_file import model_bytes, read_model

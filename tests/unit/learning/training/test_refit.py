@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.learning.config import Config, RefitSpec
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
+from shared.learning.specs.gate import RefitSpec
 from shared.learning.training.calibrate import log_odds
 from shared.learning.training.challenger import Challenger, train_challengers
 from shared.learning.training.packing import sealed

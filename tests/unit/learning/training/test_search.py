@@ -13,10 +13,11 @@ import pytest
 
 from shared.errors import Misconfigured
 from shared.learning import config
-from shared.learning.config import CandidateSpec, Config, ParameterRange
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
+from shared.learning.specs.search import CandidateSpec, ParameterRange
 from shared.learning.training.search import fold_data, search
 from tests.unit.learning.rows import LINEAR, TREE, SearchMethod, searching, training_set
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.learning.config import SideCosts
 from shared.learning.data.split import DAY
+from shared.learning.specs.gate import SideCosts
 from shared.learning.training.costs import decision_costs, decision_costs_by_side
 from shared.learning.training.thresholds import (
     ThresholdRows,
