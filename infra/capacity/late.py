@@ -69,7 +69,7 @@ def outcome_lookup_bytes(pix_a_day: float, known: Known, neighbours: bool = True
     """Return the bytes read to make the life of a single Pix again, as for each late outcome at once.
 
     Without `neighbours` it is looked for on the day in its id alone, and its outcomes on that day and the next: the
-    least that such a query can read, which misses what was told later.
+    least that such a query can read, which misses later outcomes.
     """
     assumed, rows = known.assumed, (LOOKED_UP_DAYS if neighbours else 1) * rows_of_block(pix_a_day, known)
     days = TOLD_EARLY_DAYS + (assumed.outcome_lookup_days.value if neighbours else 1)

@@ -22,7 +22,7 @@ class LateOptions(Struct, frozen=True):
     each: float
     """Queries for each, at once: as before."""
     each_by_day: float
-    """The same with as few partitions as a query can name; it would miss what became of a Pix on later days."""
+    """The same with as few partitions as a query can name; it would miss the outcomes of later days."""
     five_minutes: float
     """All that waited for five minutes, together (PIX_LATE_OUTCOME_SECONDS)."""
     day: float

@@ -45,7 +45,7 @@ class FormerLives:
     """Make the lives of Pix that history has forgotten again, from their rows."""
 
     def __init__(self, history: ChangingHistory, scored: AskedLookup) -> None:
-        """`history` keeps what it changes for as long as a message may come back."""
+        """`history` keeps a change for as long as a message may come back."""
         self._history = history
         self._scored = scored
 
@@ -137,7 +137,7 @@ async def count_late(
 ) -> LateCounted:
     """Count at most `limit` late outcomes of a period; `advance` receives the number of rows of each part.
 
-    Raises Unavailable, also while history is empty, and Misconfigured; what was counted before stays.
+    Raises Unavailable, also while history is empty, and Misconfigured; outcomes counted before stay.
     """
     done = LateCounted()
     rows = await asyncio.to_thread(counting.waiting.waiting, period, limit)

@@ -150,10 +150,10 @@ class ChangingHistory(Protocol):
         ...
 
     async def keep_reads(self) -> None:
-        """Wait until history keeps all that `observe` has read so far, as a change keeps what it rests on.
+        """Wait until history keeps all that `observe` has read so far, as a change keeps the reads that it rests on.
 
-        Until then a shard that loses its part of an ask reads it once more when it counts it again, which is not what
-        a stored decision rests on. Raises Unavailable.
+        Until then a shard that loses its part of an ask reads it once more when it counts it again, and a stored
+        decision rests on the first reads. Raises Unavailable.
         """
         ...
 

@@ -36,7 +36,7 @@ class Conclusions:
         """Return the places of the change by each decision, UNPLACED for none.
 
         A decision that was concluded before, by any delivery, keeps its places. One that is not concluded, as its
-        life changes too often, is UNDECIDED. History keeps then what each decision rests on. Raises Unavailable.
+        life changes too often, is UNDECIDED. History then has the reads of each decision. Raises Unavailable.
         """
         names = np.array(decisions, dtype=object)
         settles = names == _APPROVE if self._assumed else np.zeros(len(names), dtype=bool)

@@ -224,7 +224,7 @@ class Scorer:
                 self._metrics.add(metric, by, side)
 
     def _is_own_reject(self, row: ScoreRow) -> bool:
-        """Return whether the model rejects, and no rule does; what the control group let through counts, too."""
+        """Return whether the model rejects, and no rule does; a Pix let through by the control group counts, too."""
         return (row.policy_decision or row.decision) == "REJECT" and self._reject_codes.isdisjoint(row.reasons)
 
 

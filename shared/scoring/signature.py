@@ -42,8 +42,8 @@ class Unsigned(Exception):
     """Bytes that no trusted key has signed for this name and environment."""
 
 
-class Place(NamedTuple):
-    """The place that a signature is for: the environment, which is the name of the bucket, and an object in it."""
+class Address(NamedTuple):
+    """The address that a signature is for: the environment, which is the name of the bucket, and an object in it."""
 
     environment: str
     name: str
@@ -73,31 +73,31 @@ def public_keys(text: str) -> tuple[PublicKey, ...]:
     return tuple(_public_key(each) for each in bodies if each)
 
 
-def signed(place: Place, content: Content, signer: Signer) -> bytes:
-    """Return signed JSON for a place. Raises Unavailable, Misconfigured."""
-    signature = signer.sign(_message(place, content))
-    return msgspec.json.encode(_Signed(*place, content.counter, Raw(content.payload), signature))
+def signed(address: Address, content: Content, signer: Signer) -> bytes:
+    """Return signed JSON for an address. Raises Unavailable, Misconfigured."""
+    signature = signer.sign(_message(address, content))
+    return msgspec.json.encode(_Signed(*address, content.counter, Raw(content.payload), signature))
 
 
-def verified(data: bytes, place: Place, keys: Sequence[PublicKey]) -> Content:
-    """Return the content that one of the keys has signed for a place. Raises Unsigned, whatever the bytes are."""
+def verified(data: bytes, address: Address, keys: Sequence[PublicKey]) -> Content:
+    """Return the content that one of the keys has signed for an address. Raises Unsigned, whatever the bytes are."""
     try:
         found = msgspec.json.decode(data, type=_Signed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unsigned(f"it is not signed ({type(error).__name__})") from None
-    if (found.environment, found.name) != place:
+    if (found.environment, found.name) != address:
         raise Unsigned("its signature is for another object or environment")
     if not 0 < found.counter <= _COUNTER_MAX:
         raise Unsigned("its counter is none")
     content = Content(bytes(found.payload), found.counter)
-    if not any(_verifies(key, found.signature, _message(place, content)) for key in keys):
+    if not any(_verifies(key, found.signature, _message(address, content)) for key in keys):
         raise Unsigned("no trusted key has signed it")
     return content
 
 
-def _message(place: Place, content: Content) -> bytes:
+def _message(address: Address, content: Content) -> bytes:
     """Return the bytes to sign. A name has no line break, so no two contents have the same bytes."""
-    head = (place.environment, place.name, str(content.counter))
+    head = (address.environment, address.name, str(content.counter))
     if any("\n" in each for each in head):
         raise Unsigned("a name has no line break")
     return b"\n".join([_SCHEME, *(each.encode() for each in head), content.payload])

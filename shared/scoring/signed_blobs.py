@@ -27,7 +27,7 @@ from shared.errors import Misconfigured, Untrusted
 from shared.ports.blobs import Blob, Blobs, Listed, Shelf, Signer
 from shared.scoring.bundle import POINTER
 from shared.scoring.control import CONTROL
-from shared.scoring.signature import Content, Place, PublicKey, Unsigned, signed, verified
+from shared.scoring.signature import Address, Content, PublicKey, Unsigned, signed, verified
 
 RECOVERY = "measured/recovery.json"
 REPLACED = (POINTER, CONTROL, RECOVERY)
@@ -106,7 +106,7 @@ class SignedBlobs:
     def _verified(self, name: str, blob: Blob) -> _Seen:
         """Return the content of an object, and remember the counter of one that is replaced. Raises Untrusted."""
         try:
-            content = verified(blob.data, Place(self._trust.environment, name), self._trust.keys)
+            content = verified(blob.data, Address(self._trust.environment, name), self._trust.keys)
         except Unsigned as error:
             raise Untrusted(f"{name}: {error}", blob.generation) from None
         found = _Seen(blob.generation, content)
@@ -133,10 +133,10 @@ class SignedBlobs:
             raise Misconfigured(f"{name} has to be signed, and PIX_MODEL_SIGNER names no key: this account may not")
         seen, now = self._seen.get(name), int(self._clock() * 1e6)
         counter = max(now, seen.content.counter + 1) if seen else now
-        place = Place(self._trust.environment, name)
-        made = signed(place, Content(data, counter), self._signer)
+        address = Address(self._trust.environment, name)
+        made = signed(address, Content(data, counter), self._signer)
         try:
-            verified(made, place, self._trust.keys)
+            verified(made, address, self._trust.keys)
         except Unsigned as error:
             raise Misconfigured(f"PIX_MODEL_SIGNER is the key of none of PIX_MODEL_KEYS: {error}") from None
         return made

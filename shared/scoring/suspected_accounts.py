@@ -1,7 +1,7 @@
 """Accounts under a well-founded suspicion of fraud, to which every Pix is rejected.
 
 An institution that finds such a suspicion about an account must reject transactions to it before settlement (Res. BCB
-142/2021, art. 2-A, as given by Res. BCB 501/2025). The register `pix.suspicions` is the record of what it found.
+142/2021, art. 2-A, as given by Res. BCB 501/2025). The register `pix.suspicions` is the record of its findings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WAIT_SECONDS = 2.0
 class SuspectedAccounts:
     """The accounts of the register, which `read` returns; batches start the readings, in a thread.
 
-    Without an answer the last reading counts, with one line in the log: what is known to be suspected stays so.
+    Without an answer the last reading counts, with one line in the log: a known suspicion stays.
     """
 
     def __init__(self, read: Callable[[], Sequence[SuspicionRow]], clock: Callable[[], float]) -> None:

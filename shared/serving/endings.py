@@ -96,7 +96,7 @@ class Endings:
         return {}
 
     async def _news(self, ends: Sequence[Ending], values: Sequence[bytes | None]) -> list[DecisionMessage]:
-        """Return what ends, given the life of each Pix; decisions that history has not kept share one query."""
+        """Return the endings, given the life of each Pix; decisions that history has not kept share one query."""
         sides = [(ending, value, side) for ending, value in zip(ends, values, strict=True) for side in ending.sides]
         known = [_kept(ending.end_to_end_id, side, value) for ending, value, side in sides]
         sought = [each for each in known if isinstance(each, Sought)]

@@ -18,7 +18,7 @@ from shared.ports.blobs import Blob
 from shared.scoring.bundle import GOLDEN_TOLERANCE, MANIFEST, POINTER, Bundle, Manifest, Pointer, digest, path
 from shared.scoring.bundle_files import golden
 from shared.scoring.champion import Champion
-from shared.scoring.signature import Content, Place, signed
+from shared.scoring.signature import Address, Content, signed
 from shared.scoring.thresholds import OFF
 from shared.telemetry.metrics import Metrics
 from tests.fuzz.bundle_mutations import changed, flipped, mutated
@@ -197,7 +197,7 @@ class World:
         envelope = json.loads(self._pointer(before.version))
         self._put(POINTER, msgspec.json.encode(envelope))
         self._champion.look()
-        late = signed(Place(TRUST.environment, POINTER), Content(plain, envelope["counter"] - 1), SIGNER)
+        late = signed(Address(TRUST.environment, POINTER), Content(plain, envelope["counter"] - 1), SIGNER)
         made: dict[str, bytes] = {
             "unsigned": plain,
             "of a stranger": self._sign(POINTER, plain, signer=STRANGER),
@@ -240,7 +240,7 @@ class World:
         self._counter += 2
         counter = max(self._counter, int(self._bucket._clock().timestamp() * 1e6))
         self._counter = counter
-        return signed(Place(environment, name), Content(payload, counter), signer)
+        return signed(Address(environment, name), Content(payload, counter), signer)
 
     def _sign_any(self, name: str, payload: bytes) -> bytes:
         """Sign what may not be JSON, as far as that can be signed."""

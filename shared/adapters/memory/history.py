@@ -76,7 +76,7 @@ class MemoryHistoryAdapter:
                 self._claim(id_, known | {side: known[side]._replace(answer=decision)})
 
     async def keep_reads(self) -> None:
-        """Do nothing: what was read is kept at once."""
+        """Do nothing: all reads are kept at once."""
 
     async def settle(self) -> None:
         """Do nothing: stored rows are noted at once."""

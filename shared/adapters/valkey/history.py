@@ -141,7 +141,7 @@ class ValkeyHistory:
         await together(self._values(home, answer_arguments(some)) for home, some in parts.items())
 
     async def keep_reads(self) -> None:
-        """Wait until the homes of Pix have what this client has read so far on other shards. Raises Unavailable."""
+        """Wait until the homes of Pix have the reads of this client on other shards so far. Raises Unavailable."""
         await together(notes.tell_awaited() for notes in self._notes)
 
     async def settle(self) -> None:

@@ -18,10 +18,10 @@ from google_crc32c import value as crc32c
 from infra.local.loopback import LOOPBACK
 from shared.adapters.kms import KmsSigner
 from shared.errors import Misconfigured, Unavailable
-from shared.scoring.signature import Content, Place, signed, verified
+from shared.scoring.signature import Address, Content, signed, verified
 
 VERSION = "projects/p/locations/southamerica-east1/keyRings/pix/cryptoKeys/models/cryptoKeyVersions/1"
-PLACE, CONTENT = Place("bucket", "models/current.json"), Content(b"{}", 1)
+ADDRESS, CONTENT = Address("bucket", "models/current.json"), Content(b"{}", 1)
 
 
 class FakeKms(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
@@ -75,8 +75,8 @@ def client(service: FakeKms) -> Iterator[kms.KeyManagementServiceClient]:
 def test_what_the_service_signs_verifies_by_its_public_key(
     service: FakeKms, client: kms.KeyManagementServiceClient
 ) -> None:
-    data = signed(PLACE, CONTENT, KmsSigner(client, VERSION))
-    assert verified(data, PLACE, [service.key.public_key()]) == CONTENT
+    data = signed(ADDRESS, CONTENT, KmsSigner(client, VERSION))
+    assert verified(data, ADDRESS, [service.key.public_key()]) == CONTENT
     [request] = service.requests
     assert len(request.digest.sha256) == 32
     assert request.data == b"", "the content itself does not leave"

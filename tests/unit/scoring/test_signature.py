@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from shared.adapters.key_file import KeyFileSigner
 from shared.errors import Misconfigured
-from shared.scoring.signature import Content, Place, Unsigned, public_keys, signed, verified
+from shared.scoring.signature import Address, Content, Unsigned, public_keys, signed, verified
 from tests.model_keys import SIGNER
 
-PLACE = Place("production", "models/current.json")
+ADDRESS = Address("production", "models/current.json")
 CONTENT = Content(b'{"version": "v1",  "amount": 1.50}', 7)
 KEYS = public_keys(SIGNER.public_key)
-GOOD = signed(PLACE, CONTENT, SIGNER)
+GOOD = signed(ADDRESS, CONTENT, SIGNER)
 
 
 class P256:
@@ -43,7 +43,7 @@ def text_of(key: Any, encoding: Encoding = Encoding.DER) -> str:
 
 
 def test_what_was_signed_is_returned_to_the_byte() -> None:
-    assert verified(GOOD, PLACE, KEYS) == CONTENT
+    assert verified(GOOD, ADDRESS, KEYS) == CONTENT
     assert json.loads(GOOD)["payload"] == {"version": "v1", "amount": 1.5}, "people can read it"
 
 
@@ -52,22 +52,23 @@ def test_both_algorithms_and_several_keys_verify_in_any_spelling() -> None:
     both = public_keys(f"{text_of(cloud.key, Encoding.PEM)}\n, {SIGNER.public_key},")
     assert len(both) == 2
     for signer in (cloud, SIGNER):
-        assert verified(signed(PLACE, CONTENT, signer), PLACE, both) == CONTENT
+        assert verified(signed(ADDRESS, CONTENT, signer), ADDRESS, both) == CONTENT
     with pytest.raises(Unsigned, match="no trusted key"):
-        verified(signed(PLACE, CONTENT, cloud), PLACE, KEYS)
+        verified(signed(ADDRESS, CONTENT, cloud), ADDRESS, KEYS)
     with pytest.raises(Unsigned):
-        verified(GOOD, PLACE, ())
+        verified(GOOD, ADDRESS, ())
 
 
 @pytest.mark.parametrize(
-    "place", [Place("staging", PLACE.name), Place(PLACE.environment, "models/v1/manifest.json"), Place("", "")]
+    "address",
+    [Address("staging", ADDRESS.name), Address(ADDRESS.environment, "models/v1/manifest.json"), Address("", "")],
 )
-def test_a_signature_is_for_one_object_in_one_environment(place: Place) -> None:
+def test_a_signature_is_for_one_object_in_one_environment(address: Address) -> None:
     with pytest.raises(Unsigned, match="another object"):
-        verified(GOOD, place, KEYS)
-    moved = json.loads(GOOD) | place._asdict()
+        verified(GOOD, address, KEYS)
+    moved = json.loads(GOOD) | address._asdict()
     with pytest.raises(Unsigned, match="no trusted key"):
-        verified(json.dumps(moved).encode(), place, KEYS)
+        verified(json.dumps(moved).encode(), address, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -87,36 +88,36 @@ def test_a_signature_is_for_one_object_in_one_environment(place: Place) -> None:
 )
 def test_a_changed_field_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(Unsigned):
-        verified(json.dumps(json.loads(GOOD) | changed).encode(), PLACE, KEYS)
+        verified(json.dumps(json.loads(GOOD) | changed).encode(), ADDRESS, KEYS)
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
 def test_no_altered_byte_changes_what_is_believed(at: int, flipped: int) -> None:
     altered = GOOD[:at] + bytes([GOOD[at] ^ flipped]) + GOOD[at + 1 :]
     with contextlib.suppress(Unsigned):
-        assert verified(altered, PLACE, KEYS) == CONTENT
+        assert verified(altered, ADDRESS, KEYS) == CONTENT
 
 
 @given(st.binary() | st.sampled_from([b"", b"null", b"[" * 100_000, CONTENT.payload, b'{"payload":' * 50_000]))
 def test_other_bytes_are_refused_and_raise_nothing_else(data: bytes) -> None:
     with pytest.raises(Unsigned):
-        verified(data, PLACE, KEYS)
+        verified(data, ADDRESS, KEYS)
 
 
 @given(st.lists(st.text(max_size=4), min_size=3, max_size=3), st.lists(st.text(max_size=4), min_size=3, max_size=3))
 def test_different_contents_never_share_a_signature(one: list[str], other: list[str]) -> None:
-    def made(texts: list[str]) -> tuple[Place, Content, bytes]:
-        place, content = Place(texts[0], texts[1]), Content(msgspec.json.encode(texts[2]), 1)
-        return place, content, signed(place, content, SIGNER)
+    def made(texts: list[str]) -> tuple[Address, Content, bytes]:
+        address, content = Address(texts[0], texts[1]), Content(msgspec.json.encode(texts[2]), 1)
+        return address, content, signed(address, content, SIGNER)
 
     try:
-        (place, content, _), (_, _, taken) = made(one), made(other)
+        (address, content, _), (_, _, taken) = made(one), made(other)
     except Unsigned:
         return  # a name with a line break
-    forged = json.loads(taken) | place._asdict() | {"payload": json.loads(content.payload)}
+    forged = json.loads(taken) | address._asdict() | {"payload": json.loads(content.payload)}
     if one != other:
         with pytest.raises(Unsigned):
-            verified(msgspec.json.encode(forged), place, KEYS)
+            verified(msgspec.json.encode(forged), address, KEYS)
 
 
 @pytest.mark.parametrize(
