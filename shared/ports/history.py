@@ -149,6 +149,14 @@ class ChangingHistory(Protocol):
         """
         ...
 
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        """Keep the lives of some Pix for as long as a message may come back, or until they change.
+
+        For changes whose rows could not be stored: without the life, a redelivery would count them again. Raises
+        Unavailable.
+        """
+        ...
+
     async def keep_reads(self) -> None:
         """Wait until history keeps all that `observe` has read so far, as a change keeps the reads that it rests on.
 

@@ -52,6 +52,10 @@ class GuardedHistory:
         """Keep first decisions. Raises Unavailable, without a call during a pause of the breaker."""
         await self._guarded(self._history.answer(answers), len(answers))
 
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        """Keep lives of Pix. Raises Unavailable, without a call during a pause of the breaker."""
+        await self._guarded(self._history.prolong(end_to_end_ids), len(end_to_end_ids))
+
     async def keep_reads(self) -> None:
         """Wait until reads are kept that decisions rest on. Raises Unavailable."""
         await self._history.keep_reads()

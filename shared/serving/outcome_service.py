@@ -2,6 +2,7 @@
 
 The order keeps every outcome: history counts it first, then the row is stored, then the message is acknowledged.
 After a crash in between, the message is delivered again: the life of the Pix remembers the outcome and its place.
+If the row can't be stored, the life is kept for as long as its message may come back.
 
 A late outcome, one whose Pix history has forgotten, is stored in `pix.late_outcomes` too, and counted later together
 with others (`shared.operations.late`): to ask BigQuery for each would cost more than everything else.
@@ -103,6 +104,14 @@ class CountedOutcomes:
         counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items() if place != LOST)
         return [i for i in indexes if i not in done]
 
+    async def keep(self, rows: Sequence[OutcomeRow]) -> None:
+        """Keep the lives of Pix with a counted outcome that has no row: a redelivery does not count it again.
+
+        Raises Unavailable.
+        """
+        if rows:
+            await self._history.prolong([row.end_to_end_id for row in rows])
+
     async def _change(self, ids: list[str], before: Lives, after: Advance) -> Changed:
         places = after.known.copy()
         visited: list[tuple[int, ...]] = [()] * len(ids)
@@ -180,11 +189,25 @@ class OutcomePipeline:
         if not self._late:
             errors |= {i: Unavailable("history has forgotten the Pix of an outcome") for i in counted.late}
         with self._metrics.timed(STAGE, "append"):
-            errors |= await self._append(rows, counted, errors)
+            errors |= await self._append_counted(rows, counted, errors)
         if self._endings:
             known = {i: row for i, row in enumerate(rows) if i not in errors and i not in counted.late}
             errors |= await self._endings.tell({i: Ending.of_outcome(row) for i, row in known.items()})
         return errors
+
+    async def _append_counted(
+        self, rows: Sequence[OutcomeRow], counted: OutcomePlaces, errors: Mapping[int, PixError]
+    ) -> Mapping[int, PixError]:
+        """Append as `_append`, and keep the lives of Pix whose outcomes are counted and have no row."""
+        if not self._history:
+            return await self._append(rows, counted, errors)
+        try:
+            refused = await self._append(rows, counted, errors)
+        except Unavailable:
+            await self._history.keep([rows[i] for i in counted.places])
+            raise
+        await self._history.keep([rows[i] for i in sorted(counted.places.keys() & refused.keys())])
+        return refused
 
     async def _append(
         self, rows: Sequence[OutcomeRow], counted: OutcomePlaces, errors: Mapping[int, PixError]

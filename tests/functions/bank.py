@@ -108,6 +108,10 @@ class Switch:
         self._answer(self.mute or self.mute_to_changes)
         return found
 
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        self._check()
+        await self.history.prolong(end_to_end_ids)
+
     async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
         self._check()
         return await self.history.visited(changes)

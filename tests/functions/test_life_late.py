@@ -16,7 +16,7 @@ from shared.errors import Unavailable
 from shared.features.life import claims_of
 from shared.operations.late import LateCounted
 from shared.ports.history import LIFE_KEY
-from shared.serving.intake import RETRY_LATER
+from shared.serving.intake import REFUSED, RETRY_LATER
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.functions.bank import SECOND, Bank, feature
 from tests.functions.conftest import SHARDS
@@ -278,4 +278,29 @@ def test_two_jobs_at_once_count_each_outcome_once(shards: int, tmp_path_factory:
         assert len(places) == len(rows)
         assert {len(several) for several in places.values()} == {1}
         bank.ask("11-20T15:00:00", "10.00", **CUSTOMER)
+        bank.replay()
+
+
+@pytest.mark.parametrize("shards", [1, SHARDS])
+def test_an_outcome_without_a_row_for_longer_than_lives_are_kept_counts_once(
+    shards: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with store(SERVERS[0], tmp_path_factory.mktemp("unstored"), shards) as running:
+        running.fresh()
+        history = running.client(life_seconds=1)
+        bank = Bank(running, "published", history, REMEMBERED)
+        away, refused = (bank.ask(f"11-20T12:00:0{i}", "100.00", i, **CUSTOMER) for i in range(2))
+        bank.tables.outcomes.away = True
+        bank.tell(away, "SETTLED", 1, expected=RETRY_LATER)
+        bank.tables.outcomes.away = False
+        bank.tables.outcomes.refuses = lambda _: True
+        bank.tell(refused, "SETTLED", 1, expected=REFUSED)
+        bank.tables.outcomes.refuses = lambda _: False
+        time.sleep(1.5)  # longer than lives are kept whose rows are stored
+        bank.clock += 86_400 * SECOND
+        for row in (away, refused):
+            bank.tell(row, "SETTLED", 1)
+        assert [row.place_pending for row in bank.tables.told] == [None, None]
+        assert bank.count_late() == LateCounted()
+        bank.ask("11-22T12:00:00", "100.00", **CUSTOMER)
         bank.replay()

@@ -120,6 +120,9 @@ class ShardedMemory:
         visited = [_made(each[1]) if each else () for each in entries]
         return Changed(np.array(places, dtype=np.int64), visited)
 
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        """Do nothing: lives are kept for ever."""
+
     async def keep_reads(self) -> None:
         """Do nothing: they are kept at once."""
 

@@ -75,6 +75,9 @@ class MemoryHistoryAdapter:
             if side in known and not known[side].stored and known[side].answer is None:
                 self._claim(id_, known | {side: known[side]._replace(answer=decision)})
 
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        """Do nothing: lives go by their number, not by time."""
+
     async def keep_reads(self) -> None:
         """Do nothing: all reads are kept at once."""
 

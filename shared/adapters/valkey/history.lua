@@ -85,6 +85,15 @@ local function stored()
   return {damaged}
 end
 
+-- message seconds, then names of lives: keep them for as long, as a change by them has no row yet.
+local function prolong()
+  for i = 3, #ARGV do
+    call('EXPIRE', PREFIX .. ARGV[i], ARGV[2])
+    expire_entries(ARGV[i], ARGV[2])
+  end
+  return {damaged}
+end
+
 -- Return a stored step; nil if it is missing or damaged. One of an ask goes on with a byte for each role, 1 if it was
 -- read, and the reads.
 local function whole_step(step)
@@ -284,7 +293,8 @@ end
 
 local commands = {
   observe = observe, visit = visit, change = change, find = find, fill = fill, forget = forget, put = put, counted = counted,
-  resume = resume, stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
+  resume = resume, stored = stored, prolong = prolong, answer = answer, epochs = epochs, hold = hold,
+  is_empty = is_empty,
 }
 if KEYS[2] and call('GET', HOLDER) ~= KEYS[2] then
   return redis.error_reply('HELD the job does not hold the store of history, or no longer')

@@ -62,7 +62,7 @@ from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE
 from shared.features.places import Place
 from shared.features.shards import home_of
-from shared.ports.history import UNPLACED, Answer, Changed, Changes, Claim, Observations
+from shared.ports.history import LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,15 @@ class ValkeyHistory:
         for each, home in zip(answers, self._homes([each.end_to_end_id for each in answers]), strict=True):
             parts.setdefault(home, []).append(each)
         await together(self._values(home, answer_arguments(some)) for home, some in parts.items())
+
+    async def prolong(self, end_to_end_ids: Sequence[str]) -> None:
+        """Keep lives for as long as a message may come back. Raises Unavailable."""
+        parts: dict[int, list[str]] = {}
+        for id_, home in zip(end_to_end_ids, self._homes(end_to_end_ids), strict=True):
+            parts.setdefault(home, []).append(name_of(LIFE_KEY + id_))
+        await together(
+            self._values(home, ["prolong", self._keeping.message, *names]) for home, names in parts.items()
+        )
 
     async def keep_reads(self) -> None:
         """Wait until the homes of Pix have the reads of this client on other shards so far. Raises Unavailable."""
