@@ -21,7 +21,7 @@ import pytest
 
 from infra.deploy.migrate import make
 from infra.local.cloud import LocalCloud
-from jobs import erase, repair, rotate, skew, snapshot
+from jobs import erase, fill, repair, rotate, skew, snapshot
 from jobs.cli import history_wiring
 from shared.contract import tables
 from shared.contract.pseudonyms import PERSON, Pseudonymiser
@@ -222,6 +222,7 @@ def test_history_outlives_its_key(bank: Bank, run: Callable[..., Result], monkey
     returned = {"status": "RETURNED", "at": NOW.isoformat(), "reason": "FR01", "amount": "10.00"}
     id_ = both[1]["end_to_end_id"]
     bank.send("outcome", outcome(id_, return_id=f"D{id_[1:]}", **returned))
+    assert run(fill)["late"] == {"counted": 1, "left": 0}, "the history under the new key has no life of its Pix"
     after = [pix(50 + n, n % 3, n % 2, 3 - n / 10) for n in range(6)]
     for each in after:
         bank.send("score", each)

@@ -257,7 +257,8 @@ def test_path_exists(path: str) -> None:
 
 
 def test_named_ports_exist() -> None:
-    ports = "".join((ROOT / "shared" / name).read_text() for name in ("ports.py", "learning/ports.py"))
+    files = [*(ROOT / "shared/ports").glob("*.py"), ROOT / "shared/learning/ports.py"]
+    ports = "".join(file.read_text() for file in files)
     named = {
         *re.findall(r"adapter for (.*), held", TEXT)[0].replace("`", "").replace(" or ", ", ").split(", "),
         "RowExports",
