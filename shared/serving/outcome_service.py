@@ -43,6 +43,11 @@ ROUNDS = 4
 """Attempts at a change: each conflict means that a decision or another outcome changed the life in between."""
 
 
+EARLY_SECONDS = 300.0
+"""An outcome that came about later than that after the minute in its id does not wait for its Pix: messages of a file
+are of the past, so no clock tells their age."""
+
+
 class OutcomePlaces(NamedTuple):
     """Places of outcomes by index (None: it changed nothing), also on other shards.
 
@@ -68,8 +73,8 @@ class CountedOutcomes:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
         An outcome that comes before its Pix is stored and counted, or while history has lost it, waits: its error is
-        Unavailable. If its Pix has no life, the minute in its id tells: that of a young Pix has come too early, that
-        of an old one is late.
+        Unavailable. If its Pix has no life, the minute in its id tells: soon after it, the outcome has come too
+        early, else it is late.
         """
         counted = OutcomePlaces({}, {}, set(), {})
         for turn in _turns(rows):
@@ -133,7 +138,10 @@ class CountedOutcomes:
     def _forgets(self, row: OutcomeRow) -> bool:
         """Return whether history may have forgotten a Pix of this age; an id without a minute has none."""
         minute = minute_of(row.end_to_end_id)
-        return minute is None or self._now() - micros(minute) > self._remembered
+        if minute is None:
+            return True
+        asked = micros(minute)
+        return self._now() - asked > self._remembered or row.at - asked > EARLY_SECONDS * 1_000_000
 
 
 class OutcomePipeline:

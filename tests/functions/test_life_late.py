@@ -17,6 +17,7 @@ from shared.features.life import claims_of
 from shared.operations.late import LateCounted
 from shared.ports.history import LIFE_KEY
 from shared.serving.intake import REFUSED, RETRY_LATER
+from shared.serving.outcome_service import EARLY_SECONDS
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.functions.bank import SECOND, Bank, feature
 from tests.functions.conftest import SHARDS
@@ -120,9 +121,18 @@ def test_an_outcome_of_a_known_pix_is_counted_at_once(memory: Store) -> None:
 def test_an_outcome_that_comes_before_a_young_pix_waits_in_its_topic(memory: Store) -> None:
     bank, history = forgetful(memory)
     row = forgotten(bank, history)
-    bank.tell(row, "CANCELLED", REMEMBERED - 60, expected=RETRY_LATER)
+    bank.clock += round(REMEMBERED - 60) * SECOND
+    bank.tell(row, "CANCELLED", 60, expected=RETRY_LATER)
     assert late_rows(bank) == []
-    bank.tell(row, "CANCELLED", REMEMBERED + 60)
+    bank.clock += 120 * SECOND
+    bank.tell(row, "CANCELLED", 60)
+    assert [each.status for each in late_rows(bank)] == ["CANCELLED"]
+
+
+def test_an_outcome_that_came_about_long_after_its_unknown_pix_does_not_wait(memory: Store) -> None:
+    bank, history = forgetful(memory)
+    row = forgotten(bank, history)
+    bank.tell(row, "CANCELLED", EARLY_SECONDS + 60)
     assert [each.status for each in late_rows(bank)] == ["CANCELLED"]
 
 
