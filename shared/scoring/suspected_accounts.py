@@ -18,6 +18,7 @@ from shared.contract.suspicion import suspicions
 from shared.errors import PixError
 from shared.scoring.rules import Decision, FiredRules
 from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import SUSPICIONS, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,16 @@ WAIT_SECONDS = 2.0
 class SuspectedAccounts:
     """The accounts of the register, which `read` returns; batches start the readings, in a thread.
 
-    Without an answer the last reading counts, with one line in the log: a known suspicion stays.
+    Without an answer the last reading counts, with one line in the log: a known suspicion stays. An instance that never
+    had one rejects nobody by the register; alerts go by the readings that fail.
     """
 
-    def __init__(self, read: Callable[[], Sequence[SuspicionRow]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, read: Callable[[], Sequence[SuspicionRow]], clock: Callable[[], float], metrics: Metrics
+    ) -> None:
         self._read = read
         self._clock = clock
+        self._metrics = metrics
         self._ends: Mapping[str, int] = {}
         """The end of the suspicion in microseconds, by account."""
         self._tried_at = -float("inf")
@@ -71,8 +76,10 @@ class SuspectedAccounts:
         try:
             self._ends = _ends(await asyncio.to_thread(self._read))
         except PixError as error:
+            self._metrics.add(SUSPICIONS, 1, "failed")
             self._away.trigger(reason=str(error))
         else:
+            self._metrics.add(SUSPICIONS, 1, "answered")
             self._away.resolve()
         finally:
             self._tried_at, self._reading = self._clock(), None

@@ -116,6 +116,9 @@ CHALLENGER_DROPPED = Metric(
 )
 REFUSED = Metric("pix.model.refused", "counter", "{bundle}", "Bundles and pointers that were refused")
 HISTORY = Metric("pix.history.calls", "counter", "{call}", "Calls of the store of history, by outcome", "outcome")
+SUSPICIONS = Metric(
+    "pix.suspicions.readings", "counter", "{reading}", "Readings of the register of suspicions, by outcome", "outcome"
+)
 APPENDED = Metric("pix.append.rows", "counter", "{row}", "Rows stored, by table", "table")
 RETRIES = Metric("pix.append.retries", "counter", "{request}", "Requests that took a new stream, by table", "table")
 FAILED_APPENDS = Metric("pix.append.failures", "counter", "{request}", "Appends that were not answered", "table")

@@ -120,6 +120,7 @@ def scoring(settings: Settings, stored: Callable[[], DecisionLookup]) -> Scoring
 def _pipeline(
     settings: Settings, scorer: Scorer, score_events: Table, control: ControlGroup, metrics: Metrics
 ) -> ScorePipeline:
+    read = partial(_register, settings, cache(partial(bigquery_client, settings)))
     return ScorePipeline(
         scorer,
         score_events,
@@ -131,7 +132,7 @@ def _pipeline(
         control,
         announcer(settings),
         following(settings),
-        SuspectedAccounts(partial(_register, settings, cache(partial(bigquery_client, settings))), time.monotonic),
+        SuspectedAccounts(read, time.monotonic, metrics),
     )
 
 

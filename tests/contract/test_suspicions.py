@@ -24,6 +24,7 @@ from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import SuspicionRow
 from shared.scoring.rules import FiredRules
 from shared.scoring.suspected_accounts import SuspectedAccounts
+from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.desk.documents import section
 
@@ -109,7 +110,8 @@ def test_the_register_that_the_score_functions_read_has_what_the_job_wrote(local
         return suspicion_rows(BigQueryQueries(local.client), f"{PROJECT}.pix.suspicions")
 
     async def rejected() -> FiredRules:
-        suspected, none = SuspectedAccounts(read, time.monotonic), FiredRules(np.zeros(2, np.int8), [[], []])
+        none = FiredRules(np.zeros(2, np.int8), [[], []])
+        suspected = SuspectedAccounts(read, time.monotonic, Metrics())
         return await suspected.rejected(none, [account, other], micros(dt.datetime.now(dt.UTC)))
 
     found = asyncio.run(rejected())

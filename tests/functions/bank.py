@@ -235,7 +235,8 @@ class Bank:
         scorer = Scorer(self.history, conclusions, self.champion, Rules.load(), self._now, 40.0, 1, metrics[0])
         table, clock = self.tables.score_events, (self._now, AHEAD_SECONDS)
         read = None if register is None else partial(register.rows, None)
-        suspected = SuspectedAccounts(read, lambda: self.clock / SECOND) if read else None
+        self.score_metrics = metrics[0]
+        suspected = SuspectedAccounts(read, lambda: self.clock / SECOND, metrics[0]) if read else None
         score = ScorePipeline(scorer, table, pseudonymiser, *clock, metrics[0], control=control, suspected=suspected)
         outcomes_of = CountedOutcomes(self.history, remembered, self._now)
         told = (outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])

@@ -12,6 +12,7 @@ import pytest
 from shared.adapters.memory.suspicions import MemorySuspicions
 from shared.contract.event import EPOCH
 from shared.desk.suspicions import Finding, SuspicionRegister
+from shared.telemetry.metrics import SUSPICIONS
 from tests.contract.history_stores import Store, store
 from tests.functions.bank import Bank, decision_of
 
@@ -77,6 +78,20 @@ def test_what_is_known_to_be_suspected_stays_so_while_the_register_does_not_answ
 def test_a_register_that_does_not_answer_at_the_start_stops_no_pix(office: Office) -> None:
     office.rows.away = True
     assert office.decide("11-20T12:00:00") == APPROVED
+
+
+def test_readings_that_fail_are_counted_for_the_alert(office: Office) -> None:
+    def readings() -> list[float]:
+        return [office.bank.score_metrics.value(SUSPICIONS, outcome) for outcome in ("answered", "failed")]
+
+    office.decide("11-20T12:00:00")
+    assert readings() == [1, 0]
+    office.rows.away = True
+    office.decide("11-20T12:10:00")
+    assert readings() == [1, 1]
+    office.rows.away = False
+    office.decide("11-20T12:20:00")
+    assert readings() == [2, 1]
 
 
 def test_other_rules_that_fire_are_named_too(office: Office) -> None:

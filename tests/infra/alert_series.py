@@ -91,6 +91,7 @@ _STORED = of("pix_messages_total", status="stored")
 _OUTCOME = of("pix_messages_total", job="pix-outcome", status="stored")
 _APPROVED = of("pix_decisions_total", decision="APPROVE")
 _SCORED, _LATE = of("pix_scored_total", step="full"), of("pix_late_total")
+_REGISTER = ("pix_suspicions_readings_total", "outcome", "answered", "failed")
 _HISTORY = ("pix_history_calls_total", "outcome", "answered", "failed")
 
 CASES = (
@@ -149,6 +150,10 @@ CASES = (
     Case("PixSloFreshness", FIRES, created(FRESH, AGED), 365),
     Case("PixSloFreshness", QUIET, created(FRESH, FRESH), 365),
     Case("PixSloFreshness", QUIET, {}, 365),
+    Case("PixSuspicions", FIRES, share(*_REGISTER, 1100), labels=_JOB),
+    Case("PixSuspicions", QUIET, share(*_REGISTER, 900)),
+    Case("PixSuspicions", QUIET, {of("pix_suspicions_readings_total", outcome="failed"): "0x20 1x40"}, 22),
+    Case("PixSuspicions", QUIET, {}),
     Case("PixTotalP99", FIRES, timed(0.02, 0.02), labels=_JOB),
     Case("PixTotalP99", QUIET, timed(0.005, 0.005)),
     *event("PixUnhandled", of("pix_messages_total", status="failed")),
