@@ -19,6 +19,7 @@ from infra.capacity.late import (
     rows_of_block,
 )
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan, bytes_of_pix
+from infra.capacity.register import cost_of_register
 from infra.capacity.safekeeping import cost_of_backups, cost_of_files, cost_of_keys, cost_of_scans
 from shared.contract.tables import feature_columns
 from shared.learning import config
@@ -70,7 +71,6 @@ _EXAMPLE_BYTES = 2 * _VERSION_BYTES  # of an example in a training, beside its f
 _SCANS_OF_OUTCOMES, _SCANS_OF_REPORTS, _SCANS_OF_VERSIONS = 4, 6, 3
 """Times that the statements of shared/learning/data/training_sample.py read these for a training: when counting the
 examples, appending them, and looking up those that changed."""
-_REPORTS_PER_FRAUD = 4  # see reports_per_pix
 _PLACED_BYTES = 4 * 8 + 1  # initiated_at, scored_at, the places of the ask and of the decision, place_pending
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _MILLION = 1e6
@@ -92,6 +92,7 @@ class Cost(Struct, frozen=True):
     bigquery_queries: float
     bigquery_desk: float
     bigquery_queue: float
+    bigquery_register: float
     retraining: float
     logging: float
     monitoring: float
@@ -125,6 +126,7 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
         bigquery_queries=queries,
         bigquery_desk=cost_of_desk(plan.pix_a_day, known, prices.bigquery) * prices.bigquery.region_factor,
         bigquery_queue=cost_of_queue(plan.pix_a_day, known, prices.bigquery) * prices.bigquery.region_factor,
+        bigquery_register=cost_of_register(plan, known, prices.bigquery) * prices.bigquery.region_factor,
         retraining=_retraining(known, prices),
         logging=a_month * (1 + outcomes) * known.assumed.log_bytes.value / GIB * prices.logging.gib,
         monitoring=_monitoring(plan, known, prices),
@@ -164,7 +166,7 @@ def training_bytes(pix_a_day: float, known: Known) -> float:
     matured = days * pix_a_day * (features + 2 * _LABELLED_BYTES)
     told = (MATURITY_DAYS + 1 + days) * pix_a_day * assumed.outcomes_per_pix.value * _OUTCOME_BYTES
     reports = kept * pix_a_day * assumed.reports_per_pix.value
-    sample = reports / _REPORTS_PER_FRAUD + kept * min(pix_a_day, _config().dataset.sampled_a_day)
+    sample = kept * pix_a_day * assumed.frauds_per_pix + kept * min(pix_a_day, _config().dataset.sampled_a_day)
     read = sample * (features + _EXAMPLE_BYTES + _SCANS_OF_VERSIONS * _VERSION_BYTES)
     return matured + _SCANS_OF_OUTCOMES * told + _SCANS_OF_REPORTS * reports * _REPORT_BYTES + read
 

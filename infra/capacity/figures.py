@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 GIB, TIB = 2.0**30, 2.0**40
+_REPORTS_PER_FRAUD = 4
 FOLDER = Path(__file__).resolve().parent
 File = TypeVar("File")
 
@@ -93,6 +94,7 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
 
     answer_s: Assumed
     reports_per_pix: Assumed
+    suspicions_per_fraud: Assumed
     block_bytes: Assumed
     log_bytes: Assumed
     metric_samples: Assumed
@@ -112,6 +114,11 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     held_share: Assumed
     queue_hours_a_day: Assumed
     builds_a_month: Assumed
+
+    @property
+    def frauds_per_pix(self) -> float:
+        """Return the share of Pix that are reported as frauds; see `reports_per_pix`."""
+        return self.reports_per_pix.value / _REPORTS_PER_FRAUD
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):

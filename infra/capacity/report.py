@@ -108,6 +108,7 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
     ("  BigQuery, copies by account and cases of the desk", _usd(lambda c: c.bigquery_desk)),
     ("  BigQuery, the open queue of the desk, expiry of holds", _usd(lambda c: c.bigquery_queue)),
+    ("  BigQuery, readings of the register of suspicions", _usd(lambda c: c.bigquery_register)),
     ("  retraining", _usd(lambda c: c.retraining)),
     ("  logs", _usd(lambda c: c.logging)),
     ("  metrics", _usd(lambda c: c.monitoring)),

@@ -35,8 +35,8 @@ WAIT_SECONDS = 2.0
 class SuspectedAccounts:
     """The accounts of the register, which `read` returns; batches start the readings, in a thread.
 
-    Without an answer the last reading counts, with one line in the log: a known suspicion stays. An instance that never
-    had one rejects nobody by the register; alerts go by the readings that fail.
+    Without an answer the last reading counts, with one line in the log: a known suspicion stays. An instance that
+    never had one rejects nobody by the register; alerts go by the readings that fail.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -137,12 +138,12 @@ def _pipeline(
 
 
 def _register(settings: Settings, client: Callable[[], bigquery.Client]) -> list[SuspicionRow]:
-    """Return the rows of the register of suspicions. Raises Unavailable, Misconfigured."""
+    """Return the rows of the suspicions in force. Raises Unavailable, Misconfigured."""
     from shared.adapters.bigquery.query import BigQueryQueries
-    from shared.adapters.bigquery.suspicions import NAME, suspicion_rows
+    from shared.adapters.bigquery.suspicions import NAME, rows_in_force
 
     queries = BigQueryQueries(client(), settings.lookup_seconds)
-    return suspicion_rows(queries, f"{settings.project}.{settings.dataset}.{NAME}")
+    return rows_in_force(queries, f"{settings.project}.{settings.dataset}.{NAME}", dt.datetime.now(dt.UTC))
 
 
 class Stores(NamedTuple):

@@ -19,7 +19,7 @@ from shared.adapters.bigquery.desk.sql import DeskSql
 from shared.adapters.bigquery.desk.watch import recent_moves
 from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
-from shared.adapters.bigquery.suspicions import suspicions_statement
+from shared.adapters.bigquery.suspicions import in_force_statement, suspicions_statement
 from shared.adapters.bigquery.unplaced import UnplacedSql
 from shared.batch.query import period_sql
 from shared.contract import tables as contract
@@ -177,7 +177,10 @@ TEXTS: dict[str, list[str]] = {
         ),
         *(DESK.payments(party) for party in ("payer_id", "payee_id")),
     ],
-    "suspicions": [suspicions_statement(f"{PROJECT}.{DATASET}.suspicions", each) for each in (False, True)],
+    "suspicions": [
+        *(suspicions_statement(f"{PROJECT}.{DATASET}.suspicions", each) for each in (False, True)),
+        in_force_statement(f"{PROJECT}.{DATASET}.suspicions"),
+    ],
     "unplaced rows": [
         UNPLACED.lacking(),
         UNPLACED.pending([AS_OF]),

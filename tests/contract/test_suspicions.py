@@ -17,13 +17,13 @@ import pytest
 from infra.deploy.migrate import make
 from jobs import packet, suspicion
 from shared.adapters.bigquery.query import BigQueryQueries
-from shared.adapters.bigquery.suspicions import suspicion_rows
+from shared.adapters.bigquery.suspicions import rows_in_force
 from shared.contract import tables as contract
 from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import SuspicionRow
 from shared.scoring.rules import FiredRules
-from shared.scoring.suspected_accounts import SuspectedAccounts
+from shared.scoring.suspected_accounts import CODE, SuspectedAccounts
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.desk.documents import section
@@ -101,18 +101,24 @@ def test_an_account_number_is_refused_and_not_repeated(run: Run, capsys: pytest.
 
 
 def test_the_register_that_the_score_functions_read_has_what_the_job_wrote(local: LocalBigQuery, run: Run) -> None:
-    account, other = "6" * 32, "7" * 32
-    for each in (account, other):
+    accounts = account, other, again = "6" * 32, "7" * 32, "8" * 32
+    for each in accounts:
         opened(run, each)
-    run(suspicion, "lift", other, "--found", "taken back")
+    for each in (other, again):
+        run(suspicion, "lift", each, "--found", "taken back")
+    opened(run, again)
+    queries, address = BigQueryQueries(local.client), f"{PROJECT}.pix.suspicions"
+    now, later = (dt.datetime.now(dt.UTC) + dt.timedelta(days=days) for days in (0, 365))
 
     def read() -> list[SuspicionRow]:
-        return suspicion_rows(BigQueryQueries(local.client), f"{PROJECT}.pix.suspicions")
+        return rows_in_force(queries, address, now)
 
     async def rejected() -> FiredRules:
-        none = FiredRules(np.zeros(2, np.int8), [[], []])
+        none = FiredRules(np.zeros(3, np.int8), [[] for _ in accounts])
         suspected = SuspectedAccounts(read, time.monotonic, Metrics())
-        return await suspected.rejected(none, [account, other], micros(dt.datetime.now(dt.UTC)))
+        return await suspected.rejected(none, accounts, micros(now))
 
     found = asyncio.run(rejected())
-    assert (found.severity.tolist(), found.codes) == ([2, 0], [["PAYEE_UNDER_SUSPICION"], []])
+    assert (found.severity.tolist(), found.codes) == ([2, 0, 2], [[CODE], [], [CODE]])
+    assert [row.account_id for row in read() if row.account_id in accounts] == [account, again]
+    assert rows_in_force(queries, address, later) == []

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Mapping
 
 from shared.adapters.bigquery.blocking import append_rows
 from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.rows import SuspicionRow
 from shared.contract.stored import stored
+from shared.contract.suspicion import SuspicionEvent
 from shared.errors import RowRefused
-from shared.ports.tables import Queries
+from shared.ports.tables import Parameter, Queries
 
 NAME = "suspicions"
+_FIRST = "ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY `at`) = 1"
 
 
 class BigQuerySuspicions:
@@ -29,14 +32,16 @@ class BigQuerySuspicions:
 
     def rows(self, account_id: str | None) -> list[SuspicionRow]:
         """Return the rows of an account, or all. Raises Unavailable, Misconfigured."""
-        return suspicion_rows(self._queries, self._address, account_id)
+        given = {} if account_id is None else {"account": account_id}
+        return _rows(self._queries, suspicions_statement(self._address, account_id is not None), given)
 
 
-def suspicion_rows(queries: Queries, address: str, account_id: str | None = None) -> list[SuspicionRow]:
-    """Return the rows of table `address` about an account, or all. Raises Unavailable, Misconfigured."""
-    given = {} if account_id is None else {"account": account_id}
-    found = queries.rows(suspicions_statement(address, account_id is not None), given)
-    return [stored(SuspicionRow, NAME, row) for row in found]
+def rows_in_force(queries: Queries, address: str, now: dt.datetime) -> list[SuspicionRow]:
+    """Return the rows of table `address` about suspicions that are in force. Raises Unavailable, Misconfigured.
+
+    Those that an extension has shortened may be among them until the former end.
+    """
+    return _rows(queries, in_force_statement(address), {"now": now})
 
 
 def suspicions_statement(address: str, of_account: bool) -> str:
@@ -44,5 +49,19 @@ def suspicions_statement(address: str, of_account: bool) -> str:
     which = "account_id = @account" if of_account else "TRUE"  # QUALIFY needs a WHERE
     return (
         f"SELECT * FROM `{address}` WHERE {which} "  # noqa: S608 (names of our own)
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY `at`) = 1 ORDER BY `at`, event_id"
+        f"QUALIFY {_FIRST} ORDER BY `at`, event_id"
     )
+
+
+def in_force_statement(address: str) -> str:
+    """Return the query of the rows of suspicions that are not lifted and do not end before @now."""
+    return (
+        f"SELECT * FROM `{address}` WHERE TRUE "  # noqa: S608 (names of our own)
+        f"QUALIFY {_FIRST} AND LOGICAL_AND(event != '{SuspicionEvent.LIFTED}') OVER of_one "
+        "AND MAX(expires_at) OVER of_one > @now "
+        "WINDOW of_one AS (PARTITION BY suspicion_id) ORDER BY `at`, event_id"
+    )
+
+
+def _rows(queries: Queries, statement: str, given: Mapping[str, Parameter]) -> list[SuspicionRow]:
+    return [stored(SuspicionRow, NAME, row) for row in queries.rows(statement, given)]

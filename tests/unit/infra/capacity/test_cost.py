@@ -9,7 +9,7 @@ from hypothesis import given
 from msgspec.structs import asdict, replace
 
 from infra.capacity import cost as cost_module
-from infra.capacity import desk, late
+from infra.capacity import desk, late, register
 from infra.capacity.cost import cost
 from infra.capacity.figures import Known, PubSubPrices
 from infra.capacity.plan import plan
@@ -91,6 +91,13 @@ def test_a_case_reads_a_block_of_each_copy_and_account_at_most() -> None:
     assert many < 0.02 * 365 * 1e7 * desk.COPIED_BYTES, "little of these columns in a year of score_events"
 
 
+def test_instances_read_the_register_each_minute() -> None:
+    found = cost(replace(planned(1e6), score_instances=2), KNOWN, PRICES)
+    assert found.bigquery_register == pytest.approx(2 * 43_200 * 10e6 / 2**40 * 6.25 * 1.8), "10 MB at least"
+    rows = 360 * 1e9 * 0.0003 / 4 * 0.1 * 2
+    assert register.register_bytes(1e9, KNOWN) == pytest.approx(rows * register.ROW_BYTES)
+
+
 def test_the_cost_of_metrics_grows_with_instances() -> None:
     few, many = (cost(planned(pix), KNOWN, PRICES).monitoring for pix in (1e5, 1e10))
     assert 0 < few < many
@@ -113,9 +120,8 @@ def test_outcomes_add_to_all_costs_of_a_message() -> None:
     )
     dearer = {name for name, value in with_.items() if value > without[name] * (1 + 1e-9)}
     of_history = {"valkey", "valkey_files", "valkey_backups"}
-    assert dearer == set(without) - of_history - {"keys", "scans", "retraining", "other", "bigquery_desk"}, (
-        "memory of history hardly depends on them"
-    )
+    of_others = {"keys", "scans", "retraining", "other", "bigquery_desk", "bigquery_register"}
+    assert dearer == set(without) - of_history - of_others, "memory of history hardly depends on them"
 
 
 def test_what_keeps_the_system_safe_by_hand() -> None:
