@@ -166,7 +166,7 @@ def training_bytes(pix_a_day: float, known: Known) -> float:
     matured = days * pix_a_day * (features + 2 * _LABELLED_BYTES)
     told = (MATURITY_DAYS + 1 + days) * pix_a_day * assumed.outcomes_per_pix.value * _OUTCOME_BYTES
     reports = kept * pix_a_day * assumed.reports_per_pix.value
-    sample = kept * pix_a_day * assumed.frauds_per_pix + kept * min(pix_a_day, _config().dataset.sampled_a_day)
+    sample = kept * (pix_a_day * assumed.frauds_per_pix + min(pix_a_day, _config().dataset.sampled_a_day))
     read = sample * (features + _EXAMPLE_BYTES + _SCANS_OF_VERSIONS * _VERSION_BYTES)
     return matured + _SCANS_OF_OUTCOMES * told + _SCANS_OF_REPORTS * reports * _REPORT_BYTES + read
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.capacity.figures import TIB, BigQueryPrices, Known
+from infra.capacity.late import QUERY_BYTES_MIN
 from infra.capacity.plan import Plan
 from shared.scoring.suspected_accounts import READ_SECONDS
 
@@ -10,7 +11,6 @@ DAYS, SECONDS = 30, 30 * 86_400
 ROWS_OF_ONE = 2
 ROW_BYTES = 4 * 34 + 9 + 3 * 8 + 120 + 2 * 40
 """Of a row: ids, event, times and key version, a finding of a line or two, and two documents."""
-QUERY_BYTES_MIN = 10e6
 
 
 def register_bytes(pix_a_day: float, known: Known) -> float:

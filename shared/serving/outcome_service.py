@@ -41,8 +41,6 @@ from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
 
 ROUNDS = 4
 """Attempts at a change: each conflict means that a decision or another outcome changed the life in between."""
-
-
 EARLY_SECONDS = 300.0
 """An outcome that came about later than that after the minute in its id does not wait for its Pix: messages of a file
 are of the past, so no clock tells their age."""

@@ -23,7 +23,7 @@ from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import SuspicionRow
 from shared.scoring.rules import FiredRules
-from shared.scoring.suspected_accounts import CODE, SuspectedAccounts
+from shared.scoring.suspected_accounts import SuspectedAccounts
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.desk.documents import section
@@ -119,6 +119,9 @@ def test_the_register_that_the_score_functions_read_has_what_the_job_wrote(local
         return await suspected.rejected(none, accounts, micros(now))
 
     found = asyncio.run(rejected())
-    assert (found.severity.tolist(), found.codes) == ([2, 0, 2], [[CODE], [], [CODE]])
+    assert (found.severity.tolist(), found.codes) == (
+        [2, 0, 2],
+        [["PAYEE_UNDER_SUSPICION"], [], ["PAYEE_UNDER_SUSPICION"]],
+    )
     assert [row.account_id for row in read() if row.account_id in accounts] == [account, again]
     assert rows_in_force(queries, address, later) == []
