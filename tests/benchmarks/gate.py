@@ -155,7 +155,7 @@ def _line(setting: Setting, kind: Kind, verdicts: Sequence[Planted]) -> str:
     outcomes = ", ".join(f"{count} {name}" for name, count in Counter(one.verdict.outcome for one in own).items())
     saved = float(np.mean([one.verdict.saving for one in own]))
     right = f"{sum(one.right for one in own)} of {len(own)} right: {outcomes}"
-    return f"{setting.prevalence:8.5f}  {kind:15}{right}; saving R$ {saved:,.0f} per million Pix"
+    return f"{setting.prevalence:8.5f}  {kind:24}{right}; saving R$ {saved:,.0f} per million Pix"
 
 
 if __name__ == "__main__":
