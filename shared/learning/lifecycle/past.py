@@ -20,9 +20,10 @@ def past(rows: Sequence[LedgerRow], now: dt.datetime, months: float, refused: st
     """Return the past by ledger rows in order; `refused` is the champion whose bundle cannot be read, if any.
 
     Looks are those of all trainings that published a bundle, by whatever decision it serves or not: who has seen a
-    verdict has looked. A champion counts once, from its first swap, unless a rollback took it away.
+    verdict has looked. A run looks once, also where it published a refit beside the fit that was judged. A champion
+    counts once, from its first swap, unless a rollback took it away.
     """
-    published = [_metrics(row) for row in rows if row.action == "PUBLISH"]
+    published = {row.run_id or row.to_version: _metrics(row) for row in rows if row.action == "PUBLISH"}
     taken = {row.from_version for row in rows if row.action == "ROLLBACK"}
     since = micros(now - months * _MONTH)
     served = {
@@ -34,7 +35,11 @@ def past(rows: Sequence[LedgerRow], now: dt.datetime, months: float, refused: st
     }
     records = [_record(version, figures) for version, figures in served.items() if version]
     return Past(
-        [Look(one[LOOK_UNTIL], one[LOOK_LEVEL]) for one in published if LOOK_UNTIL in one and LOOK_LEVEL in one],
+        [
+            Look(one[LOOK_UNTIL], one[LOOK_LEVEL])
+            for one in published.values()
+            if LOOK_UNTIL in one and LOOK_LEVEL in one
+        ],
         [one for one in records if one],
         refused,
     )

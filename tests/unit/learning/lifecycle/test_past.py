@@ -43,6 +43,14 @@ def test_each_published_bundle_is_a_look_whether_it_serves_or_not() -> None:
     assert past([bare, msgspec.structs.replace(bare, metrics=None)], NOW, 12, None).looks == []
 
 
+def test_a_run_that_published_its_refit_too_has_looked_once() -> None:
+    """Neither do rows that two jobs appended at once count twice."""
+    judged = msgspec.structs.replace(row("PUBLISH", "v1", 9), run_id="run-7")
+    refit = msgspec.structs.replace(row("PUBLISH", "v1-refit", 9), run_id="run-7")
+    other = msgspec.structs.replace(row("PUBLISH", "v2", 2), run_id="run-8")
+    assert past([judged, refit, other, other], NOW, 12, None).looks == [Look(5.0, 0.01), Look(5.0, 0.01)]
+
+
 def test_champions_of_the_last_months_are_known_by_their_own_figures() -> None:
     rows = [
         row("SWAP", "ancient", 800, average_precision=0.9),

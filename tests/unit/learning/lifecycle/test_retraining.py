@@ -70,6 +70,7 @@ def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
     assert one.files["model.onnx"] == two.files["model.onnx"]
     assert one.dataset_hash == two.dataset_hash == first.dataset_hash
     assert again.metrics["average_precision"] == again.champion_metrics["average_precision"]
+    assert two.metrics["look_level"] == pytest.approx(one.metrics["look_level"] / 2), "its refit was no second look"
 
 
 def test_the_run_records_version_figures_and_plots() -> None:
