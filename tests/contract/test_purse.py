@@ -78,6 +78,15 @@ def test_without_spends_it_tells_what_is_left(spend: Spending) -> None:
     assert spend(caps=Caps(20_00, 150_00)) == Paid([], 0)
 
 
+def test_caps_lowered_below_what_was_spent_stop_all_that_costs_until_they_are_raised(
+    spend: Spending,
+) -> None:
+    assert spend(of("a", 90_00)) == Paid([True], 10_00)
+    lowered = Caps(50_00, 60_00)
+    assert spend(of("b", 1), of("free", 0), of("a", 90_00, again=True), caps=lowered) == Paid([False, True, True], 0)
+    assert spend(of("b", 20_00), caps=Caps(120_00, 200_00)) == Paid([True], 10_00)
+
+
 def test_a_day_turns_at_local_midnight_and_the_month_goes_on(spend: Spending) -> None:
     before = NOON - 24 * HOUR
     assert spend(of("a", 100_00), at=before) == Paid([True], 0)

@@ -6,7 +6,7 @@
 --
 -- What was spent is written before the tickets: a server that refuses a write in between has then paid nobody.
 local day, month = tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(redis.call('GET', KEYS[2]) or 0)
-local left = math.min(tonumber(ARGV[1]) - day, tonumber(ARGV[2]) - month)
+local left = math.max(0, math.min(tonumber(ARGV[1]) - day, tonumber(ARGV[2]) - month))
 local reply, new, spent = {}, {}, 0
 for i = 3, #KEYS do
   local ticket, cost, again = KEYS[i], tonumber(ARGV[2 * i]), ARGV[2 * i + 1]
@@ -21,5 +21,5 @@ if next(new) then
   redis.call('SET', KEYS[2], string.format('%.0f', month + spent), 'EX', ARGV[4])
   for ticket in pairs(new) do redis.call('SET', ticket, 1, 'EX', ARGV[5]) end
 end
-reply[1] = math.max(0, left)
+reply[1] = left
 return reply
