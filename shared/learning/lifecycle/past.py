@@ -12,6 +12,7 @@ from shared.contract.rows import LedgerRow
 from shared.learning.judging.looks import Look
 from shared.learning.judging.record import ChampionRecord, Past
 from shared.learning.judging.review import LOOK_LEVEL, LOOK_UNTIL
+from shared.learning.lifecycle.reconcile import MOVES
 
 _MONTH = dt.timedelta(days=30.4)
 
@@ -21,10 +22,10 @@ def past(rows: Sequence[LedgerRow], now: dt.datetime, months: float, refused: st
 
     Looks are those of all trainings that published a bundle, by whatever decision it serves or not: who has seen a
     verdict has looked. A run looks once, also where it published a refit beside the fit that was judged. A champion
-    counts once, from its first swap, unless a rollback took it away.
+    counts once, from its first swap, unless a rollback took it away for good.
     """
     published = {row.run_id or row.to_version: _metrics(row) for row in rows if row.action == "PUBLISH"}
-    taken = {row.from_version for row in rows if row.action == "ROLLBACK"}
+    taken = _rolled_back(rows)
     since = micros(now - months * _MONTH)
     served = {
         row.to_version: _metrics(row)
@@ -43,6 +44,17 @@ def past(rows: Sequence[LedgerRow], now: dt.datetime, months: float, refused: st
         [one for one in records if one],
         refused,
     )
+
+
+def _rolled_back(rows: Sequence[LedgerRow]) -> set[str | None]:
+    """Return the versions that a rollback took away and no later move brought back."""
+    taken = set[str | None]()
+    for row in rows:
+        if row.action == "ROLLBACK":
+            taken.add(row.from_version)
+        if row.action in MOVES:
+            taken.discard(row.to_version)
+    return taken
 
 
 def _metrics(row: LedgerRow) -> dict[str, float]:

@@ -31,7 +31,7 @@ def row(action: str, version: str, days_ago: float, **figures: float) -> LedgerR
         "tests",
         "",
         from_version=version if action == "ROLLBACK" else None,
-        to_version=version,
+        to_version=None if action == "ROLLBACK" else version,
         metrics=msgspec.json.encode(FIGURES | figures).decode(),
     )
 
@@ -71,3 +71,15 @@ def test_champions_of_the_last_months_are_known_by_their_own_figures() -> None:
     assert refused is not None
     assert refused.average_precision == 0.9
     assert past([], NOW, 12, "gone").record_of_refused() is None
+
+
+def test_a_champion_that_a_later_move_brought_back_is_known_again() -> None:
+    def back(version: str, other: str, days_ago: float) -> LedgerRow:
+        return msgspec.structs.replace(row("ROLLBACK", version, days_ago), to_version=other)
+
+    swaps = [row("SWAP", "v1", 30), row("SWAP", "v2", 20)]
+    undone = [*swaps, back("v2", "v1", 19), back("v1", "v2", 18)]
+    assert [one.version for one in past(undone, NOW, 12, None).champions] == ["v2"]
+    again = [*swaps, back("v2", "v1", 19), row("SWAP", "v2", 18)]
+    assert [one.version for one in past(again, NOW, 12, "v2").champions] == ["v1", "v2"]
+    assert past(again, NOW, 12, "v2").record_of_refused() is not None
