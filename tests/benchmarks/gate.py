@@ -4,8 +4,8 @@
 
 Nightly looks at challengers that equal the champion: in how many runs is any of 60 promoted, and how often does the
 interval of the first look cover the truth, which is no saving? Planted challengers of known worth at two prevalences:
-how many verdicts are right? All run through the product's own functions, on simulated scores. The last line is JSON;
-the exit code is 1 if a figure misses its limit.
+how many outcomes are right, suspicions of a leak among them? All run through the product's own functions, on
+simulated scores. The last line is JSON; the exit code is 1 if a figure misses its limit.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ def planted(seeds: int, settings: Config, workers: int = 1) -> list[Planted]:
 
 def planted_wrong(found: Iterable[Planted]) -> int:
     """Return the number of promotions that are wrong."""
-    return sum(one.verdict.promote and one.kind not in WORTH_PROMOTING for one in found)
+    return sum(one.promoted and one.kind not in WORTH_PROMOTING for one in found)
 
 
 def planted_better_share(found: Iterable[Planted]) -> float:
     """Return the share of better challengers that are promoted."""
-    return float(np.mean([one.verdict.promote for one in found if one.kind in WORTH_PROMOTING]))
+    return float(np.mean([one.promoted for one in found if one.kind in WORTH_PROMOTING]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,7 +152,8 @@ def _coverage(found: Sequence[Measured], confidence: float) -> float:
 
 def _line(setting: Setting, kind: Kind, verdicts: Sequence[Planted]) -> str:
     own = [one for one in verdicts if (one.kind, one.setting) == (kind, setting)]
-    outcomes = ", ".join(f"{count} {name}" for name, count in Counter(one.verdict.outcome for one in own).items())
+    named = Counter("SUSPECTED" if one.suspicions else one.verdict.outcome for one in own)
+    outcomes = ", ".join(f"{count} {name}" for name, count in named.items())
     saved = float(np.mean([one.verdict.saving for one in own]))
     right = f"{sum(one.right for one in own)} of {len(own)} right: {outcomes}"
     return f"{setting.prevalence:8.5f}  {kind:24}{right}; saving R$ {saved:,.0f} per million Pix"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,6 +18,7 @@ from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.judging.stakes import Opinion, UnjudgedRows
+from shared.learning.judging.suspicion import Strengths, strengths, suspicions
 from shared.learning.specs.gate import CostSpec, SideCosts
 from shared.learning.training.costs import decision_costs_by_side
 from shared.scoring.thresholds import OFF, Thresholds
@@ -35,17 +36,30 @@ Kind = Literal[
     "blinded",
     "blinded, control group",
     "better, control group",
+    "leaked, 50 %",
+    "leaked, 80 %",
+    "leaked, 95 %",
+    "leaked over three",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """`stops nothing` has a better challenger against a champion that stops nothing, `dearer` the champion's own scores
 with a higher hold threshold, `too few` a better challenger on some twenty frauds, `poisoned prior` a better ranking
 with probabilities ten times too high. `blinded` ranks better, and lets pass all that the champion rejects: of these
-Pix it learnt nothing, and without a control group no label of theirs is left. All others are in relation to the
-champion's quality."""
+Pix it learnt nothing, and without a control group no label of theirs is left. `leaked` has features that were written
+with knowledge of the outcome: one that tells a share of the frauds, or three that tell a third each. All others are
+in relation to the champion's quality."""
 WORTH_PROMOTING = ("better", "stops nothing", "better, control group")
 BLINDED = ("blinded", "blinded, control group")
 CONTROLLED = {"blinded": 0.0, "blinded, control group": 0.1, "better, control group": 0.1}
 """Chance by which a Pix that the champion rejects is held for review instead, where rejects leave no label."""
+LEAKS: Mapping[Kind, tuple[float, ...]] = {
+    "leaked, 50 %": (0.5,),
+    "leaked, 80 %": (0.8,),
+    "leaked, 95 %": (0.95,),
+    "leaked over three": (0.34, 0.33, 0.33),
+}
+"""Shares of the frauds that each of some features reveals."""
+_REVEALED, _SURE = 9.0, 0.999  # value of a feature, and score, of a fraud that is revealed
 NAMES = ("amount", "hour", "weekday")
 DAYS, FEW = 36, 20
 MANY = 4
@@ -76,13 +90,19 @@ class Policies(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """A verdict on a planted challenger, and whether it is right."""
+    """A verdict on a planted challenger, suspicions for a person to look at, and whether the outcome is right."""
 
     kind: Kind
     setting: Setting
     seed: int
     verdict: GateVerdict
+    suspicions: list[str]
     right: bool
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it serves without a person's look."""
+        return self.verdict.promote and not self.suspicions
 
 
 def poisoned(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,6 +136,8 @@ def judged(kind: Kind, setting: Setting, seed: int, config: Config) -> Planted:
     equals = world.scores(stream, setting.champion, rng), limits
     served = scores, Thresholds(OFF, OFF) if kind == "stops nothing" else limits
     third = _planted(kind, stream, scores, setting, known, rng)
+    told = _told(kind, stream.fraud, rng)
+    third = np.where(told >= 0, _SURE, third[0]), third[1]
     policies_of = (("champion", served), ("equal", equals), (f"planted, {kind}", third))
     lost = np.zeros(len(scores), bool)
     if kind in CONTROLLED:
@@ -125,9 +147,29 @@ def judged(kind: Kind, setting: Setting, seed: int, config: Config) -> Planted:
     period = period_of(stream.at(~lost), config, rng, stream.at(lost if kind == "blinded" else np.zeros(0, np.intp)))
     champion, equal, planted = (model(name, *of, period, lost) for name, of in policies_of)
     verdict = judge_all([planted, equal], champion, period, config.gate)[0]
+    suspected = _suspicions(period, told[~lost], config)
     cannot_say = kind in ("too few", "blinded")
-    wanted = "TOO_FEW" if cannot_say else "PROMOTE" if kind in WORTH_PROMOTING else "REFUSE"
-    return Planted(kind, setting, seed, verdict, verdict.outcome == wanted)
+    wanted = "TOO_FEW" if cannot_say else "PROMOTE" if kind in (*WORTH_PROMOTING, *LEAKS) else "REFUSE"
+    right = verdict.outcome == wanted and bool(suspected) == (kind in LEAKS)
+    return Planted(kind, setting, seed, verdict, suspected, right)
+
+
+def _told(kind: Kind, fraud: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the feature that reveals each fraud, [n], -1 for a Pix that none reveals."""
+    if kind not in LEAKS:
+        return np.full(len(fraud), -1)
+    feature = np.searchsorted(np.cumsum(LEAKS[kind]), rng.random(len(fraud)), side="right")
+    return np.where(fraud & (feature < len(LEAKS[kind])), feature, -1)
+
+
+def _suspicions(period: TestPeriod, told: NDArray[np.intp], config: Config) -> list[str]:
+    """Return the suspicions where features reveal frauds that they did not when the champion was judged."""
+
+    def found(features: NDArray[np.float32]) -> Strengths:
+        return strengths(features, NAMES, NAMES, period.truth.fraud, [])
+
+    leaked = np.where(told[:, None] == np.arange(len(NAMES)), np.float32(_REVEALED), period.features)
+    return suspicions(found(leaked), found(period.features), config.suspicion)
 
 
 def _planted(

@@ -11,10 +11,10 @@ from tests.unit.learning.synthetic import CONFIG
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: f"{setting.prevalence:g}")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_planted_challenger_gets_the_verdict_that_it_deserves(kind: Kind, setting: Setting) -> None:
+def test_a_planted_challenger_gets_the_outcome_that_it_deserves(kind: Kind, setting: Setting) -> None:
     found = judged(kind, setting, 0, CONFIG)
-    assert found.right, found.verdict.reasons
-    assert found.verdict.promote == (kind in WORTH_PROMOTING)
+    assert found.right, (found.verdict.reasons, found.suspicions)
+    assert found.promoted == (kind in WORTH_PROMOTING)
     assert found.verdict.detectable > 0
 
 
