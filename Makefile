@@ -209,6 +209,10 @@ bench-gate: install ## Planted models before the gate, and nightly looks at equa
 bench-health: install ## Planted causes and planted challengers before health and comparison: ARGS="--only comparison"
 	@$(BIN)/python -m tests.benchmarks.health $(ARGS)
 
+.PHONY: bench-monitor
+bench-monitor: install ## Seconds and memory of jobs.monitor on a day of many Pix, 10 million by default: ARGS="--rows 1000000"
+	@$(BIN)/python -m tests.benchmarks.monitoring $(ARGS)
+
 .PHONY: bench-speed
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)

@@ -11,6 +11,7 @@ SECONDS: Mapping[str, float] = {
     "tests/local/test_up.py": 150,
     "tests/functions/test_rotation.py": 150,
     "tests/contract/test_training_sample.py": 120,
+    "tests/local/test_monitoring_benchmark.py": 120,
     "tests/contract/test_sharded_tables.py": 120,
     "tests/functions/test_skew.py": 120,
     "tests/contract/test_googlesql.py": 110,

@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
             options.pubsub,
             lambda step: status.update(f"starting {step} ..."),
             persistent=True,
+            bigquery_memory="",
             maturity_days=marker.maturity_days,
             outcomes=options.outcomes,
             state_claim_seconds=CLAIM_SECONDS,  # its traffic is of now, and each life takes 1.1 kB

@@ -99,7 +99,7 @@ class LocalCloud:
 
     Inside, the environment of this process leads Google's client libraries here. `on_step` gets the name of each
     component before it starts. `settings` replace fields of Settings. If `persistent`, `home` is a world: its rows,
-    history and models continue at the next start.
+    history and models continue at the next start. `bigquery_memory` limits the memory of the local BigQuery (`8GB`).
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class LocalCloud:
         on_step: Step = lambda _: None,
         *,
         persistent: bool = False,
+        bigquery_memory: str = "",
         **settings: float | str,
     ) -> None:
         self.home = home.resolve()
@@ -135,6 +136,7 @@ class LocalCloud:
             self.ports.bigquery,
             self.ports.bigquery_grpc,
             persistent=persistent,
+            memory=bigquery_memory,
         )
         self._override(
             {

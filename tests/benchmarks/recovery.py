@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import os
 import sys
 import tempfile
 import time
@@ -37,6 +36,7 @@ from shared.features.layout import ACCOUNT, CONTACT, LAYOUTS, Layout
 from shared.features.state import Records, State
 from shared.replay.mark import Tally
 from shared.replay.snapshots import SnapshotRetention, Snapshots
+from tests.benchmarks.proc import processor_seconds
 
 MEASURED = Path(__file__).resolve().parents[2] / "infra" / "capacity" / "measured.json"
 DAYS = "180"
@@ -106,7 +106,7 @@ def _measured(records: int, folder: Path, storage: StorageServer, valkey: Valkey
     )
     written = time.perf_counter()
     servers = {"storage": storage.child.pid, "store": valkey.child.pid}
-    before = {name: _processor(pid) for name, pid in servers.items()} | {"job": time.process_time()}
+    before = {name: processor_seconds(pid) for name, pid in servers.items()} | {"job": time.process_time()}
     with closing(ValkeyStore.connect(valkey.url, 86_400)) as store, closing(Redis.from_url(valkey.url)) as redis:
         started = time.perf_counter()
         state = snapshots.load(snapshots.listing().snapshots[0])
@@ -114,7 +114,7 @@ def _measured(records: int, folder: Path, storage: StorageServer, valkey: Valkey
         store.load(state, {}, lambda _: None)
         ended = time.perf_counter()
         used = redis.info("memory")["used_memory"]
-    after = {name: _processor(pid) for name, pid in servers.items()} | {"job": time.process_time()}
+    after = {name: processor_seconds(pid) for name, pid in servers.items()} | {"job": time.process_time()}
     size = sum(file.stat().st_size for file in (folder / "objects" / BUCKET).rglob("*") if file.is_file())
     return Recovery(
         records=records,
@@ -126,12 +126,6 @@ def _measured(records: int, folder: Path, storage: StorageServer, valkey: Valkey
         store_bytes=used,
         processor_seconds={name: round(after[name] - before[name], 1) for name in after},
     )
-
-
-def _processor(pid: int) -> float:
-    """Return the processor time of a process, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ from shared.learning.data.defects import RANGES
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.split import DAY
 from shared.learning.specs.data import DatasetSpec
+from tests.benchmarks.proc import peak_mb
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table
@@ -140,12 +141,6 @@ def timed(figures: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     figures[name] = time.perf_counter() - started
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process; getrusage would include that of its parent before exec."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
 
 
 def ours(folder: Path) -> dict[str, float]:

@@ -16,6 +16,8 @@ BigQueryKind = Literal["bqemulator"]
 EXTENSION = "spatial"  # bqemulator does not start without it
 REST_SETTING = "--bigquery-port"
 GRPC_SETTING = "--bigquery-grpc-port"
+MEMORY = "PIX_LOCAL_BIGQUERY_MEMORY"
+"""Memory that its tables and queries may take, as `8GB`; the rest goes to its directory."""
 _ROOT = Path(__file__).resolve().parents[3]  # where `python -m infra...` finds the package
 
 
@@ -49,11 +51,19 @@ class BigQueryServer:
 
 
 def bigquery_server(
-    directory: Path, objects: Path, project: str, port: int = 0, grpc_port: int = 0, *, persistent: bool = False
+    directory: Path,
+    objects: Path,
+    project: str,
+    port: int = 0,
+    grpc_port: int = 0,
+    *,
+    persistent: bool = False,
+    memory: str = "",
 ) -> BigQueryServer:
     """Return a server, not started; its log, its home and, if `persistent`, its tables in `directory`.
 
-    It reads and writes gs://bucket/name as `objects`/bucket/name. A port of 0 takes a free one. Raises PortInUse.
+    It reads and writes gs://bucket/name as `objects`/bucket/name. A port of 0 takes a free one. `memory` limits the
+    memory of tables and queries, as `8GB`; without, they take most of the machine's. Raises PortInUse.
     """
     home = directory / "home"
     unpack_extension(home)
@@ -66,6 +76,7 @@ def bigquery_server(
         env={
             **_environment(home, objects, project),
             **_persistence(directory if persistent else None),
+            **({MEMORY: memory} if memory else {}),
             "BQEMU_GRPC_PORT": str(grpc_port),
             "BQEMU_REST_PORT": str(port),
         },

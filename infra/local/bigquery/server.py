@@ -1,4 +1,4 @@
-"""bqemulator with five changes.
+"""bqemulator with six changes.
 
 - A cursor for each thread: bqemulator 1.4.0 shares one DuckDB connection between all threads, and an append during a
   query stops the process for good.
@@ -7,8 +7,10 @@
   only four more than there are processors.
 - A statement is parsed once: each of forty steps of a translation parses it again, to find nothing to do.
 - Requests of web pages are refused.
+- A limit of memory, beyond which DuckDB writes to its directory.
 """
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -26,6 +28,7 @@ from bqemulator.versioning.snapshots import SnapshotManager
 from fastapi import FastAPI
 from sqlglot.expressions import Expr
 
+from infra.local.bigquery.launch import MEMORY
 from infra.local.loopback_only import LoopbackOnly
 
 STREAMS = 512
@@ -43,6 +46,12 @@ class CursorPerThread(DuckDBEngine):
         super().__init__(settings)
         self._owner = threading.get_ident()
         self._cursors = threading.local()
+
+    async def start(self) -> None:
+        """Open the database, and limit its memory where one is asked for."""
+        await super().start()
+        if limit := os.environ.get(MEMORY):
+            self.connection.execute(f"SET memory_limit = '{limit}'")
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:

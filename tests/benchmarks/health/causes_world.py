@@ -73,10 +73,11 @@ def build(config: SimulationConfig, plants: Sequence[tuple[int, Planted]]) -> Ca
                 out.writelines(planted_day(lines, plant, config.seed + number) if plant else lines)
         command = [sys.executable, "-m", "jobs.replay", str(events), "--out", str(tables)]
         subprocess.run(command, env={**os.environ, **_ENVIRONMENT}, stdout=subprocess.DEVNULL, check=True)
-        return _read(tables, config.end - dt.timedelta(days=config.days))
+        return read(tables, config.end - dt.timedelta(days=config.days))
 
 
-def _read(tables: Path, start: dt.datetime) -> CausesWorld:
+def read(tables: Path, start: dt.datetime) -> CausesWorld:
+    """Return the world in the files of a replay."""
     names = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
     files = sorted(tables.glob("score_events-*.parquet"))
     table = pa.concat_tables(pq.read_table(file, columns=[*_COLUMNS, *names]) for file in files)
