@@ -63,6 +63,7 @@ _MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, p
 _OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing ones
 _LABELLED_BYTES = 34 + 7 + 3 * 8 + 8 + 10 + 8  # end_to_end_id, side, times, decision, payer_ispb, history_sequence
 _DECIDED_BYTES = 34 + 7 + 4 * 8 + 16 + 2 * 9 + 24 + 22 + 2 + 8  # ids, times, amount, decisions, model, reasons, flags
+_FORM_BYTES = 6  # initiation_form, by which labels are told apart
 _ARM_BYTES = 34 + 22 + 10 + 2 * 9 + 1 + 2 * 8 + 3 * 8  # id, challenger, arm, decisions, degraded, scores, times
 _CONTEST_BYTES = _DECIDED_BYTES + 2 * 34 + 16 + 24 + 28 + 8  # and accounts, scores, version, decision, arm, chance
 _REPORT_BYTES = 4 * 34 + 4 * 10 + 3 * 8  # ids, states and times of a report
@@ -195,7 +196,7 @@ def health_bytes(pix_a_day: float, known: Known) -> float:
     Each feature is read once, in queries of CHUNK features; days before are kept as counts and not read again.
     """
     outcomes = known.assumed.outcomes_per_pix.value * _OUTCOME_BYTES
-    ages = sum(_DECIDED_BYTES + (1 + age) * outcomes for age in AGES)
+    ages = sum(_DECIDED_BYTES + _FORM_BYTES + (1 + age) * outcomes for age in AGES)
     chunks = math.ceil(len(feature_columns()) / CHUNK)
     inputs = _FEATURE_BYTES * len(feature_columns()) + (chunks + 2) * _INPUT_BYTES + _CODE_BYTES + _CELL_BYTES
     return pix_a_day * (HEALTH_READS * _DECIDED_BYTES + ages + inputs)

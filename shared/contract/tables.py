@@ -236,13 +236,14 @@ def lost(project: str, dataset: str) -> str:
     return _text("parts/lost").format(project=project, dataset=dataset)
 
 
-def measured(project: str, dataset: str, measures: Sequence[str] = ()) -> str:
+def measured(project: str, dataset: str, measures: Sequence[str] = (), *, segments: bool = True) -> str:
     """Return the GoogleSQL of the rows of health of days from @since on, the latest of each measure.
 
-    `measures` are those to read, by default all.
+    `measures` are those to read, by default all; without `segments`, those of all Pix together.
     """
     named = ", ".join(f"'{measure}'" for measure in measures)
     which = f"AND measure IN ({named}) " if measures else ""
+    which += "" if segments else "AND segment IS NULL "
     return (
         f"SELECT * FROM `{project}.{dataset}.health` WHERE `day` >= @since {which}"  # noqa: S608 (names of our own)
         "QUALIFY ROW_NUMBER() OVER (PARTITION BY `day`, measure, side, model_version, segment, age_days "

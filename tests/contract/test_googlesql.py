@@ -127,7 +127,7 @@ TEXTS: dict[str, list[str]] = {
         HEALTH.reasons(BEFORE),
         HEALTH.arrivals(BEFORE),
         HEALTH.cohort(BEFORE, 7),
-        contract.measured(PROJECT, DATASET, ["decided"]),
+        contract.measured(PROJECT, DATASET, ["decided"], segments=False),
     ],
     "inputs": [
         *(sql for _, sql in INPUTS.features(BEFORE, {name: [-0.5, 1e-07, 2.0] for name in FEATURE_NAMES})),

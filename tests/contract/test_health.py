@@ -35,6 +35,7 @@ RATED = {
     "degraded": (Field.TYPE_BOOL, False),
     "reasons": (Field.TYPE_STRING, True),
     "side": (Field.TYPE_STRING, False),
+    "initiation_form": (Field.TYPE_STRING, False),
     "history_sequence": (Field.TYPE_INT64, False),
     "claim_number": (Field.TYPE_INT64, False),
 }
@@ -50,7 +51,8 @@ def rated(id_: str, score: float | None, decision: str, **more: Any) -> dict[str
     times = {"initiated_at": micros(0.5), "published_at": micros(0.5), "scored_at": micros(0.5, 20)}
     given = {} if score is None else {"score": score, "model_version": "v1"}
     place = {"history_sequence": 1, "claim_number": 1, "amount": "100.00", "side": "PAYER", "degraded": score is None}
-    return {"end_to_end_id": id_, **times, **given, **place, "decision": decision, **more}
+    how = {"initiation_form": "DICT"}
+    return {"end_to_end_id": id_, **times, **given, **place, **how, "decision": decision, **more}
 
 
 ROWS = [
@@ -207,6 +209,7 @@ def test_labels_are_those_of_the_age(
     assert found["v1"] == {
         "side": "PAYER",
         "model_version": "v1",
+        "initiation_form": "DICT",
         "passed": 2,
         "missed": missed,
         "missed_brl": 100.0 * missed,

@@ -13,7 +13,7 @@ from shared.scoring.rules import Rules
 ONE_DAY = dt.timedelta(days=1)
 _COLUMNS = (
     *("end_to_end_id", "side", "initiated_at", "scored_at", "published_at", "amount", "score", "decision"),
-    *("policy_decision", "reasons", "model_version", "late", "degraded"),
+    *("policy_decision", "reasons", "model_version", "late", "degraded", "initiation_form"),
 )
 _POLICY = "COALESCE(policy_decision, decision)"
 _STOPPED = f"{_POLICY} != 'APPROVE'"
@@ -79,7 +79,9 @@ class HealthSql(Struct, frozen=True):
         )
 
     def cohort(self, day: dt.datetime, age_days: int) -> str:
-        """Return the query of all that is known about a day's decisions `age_days` after its end, by side and model.
+        """Return the query of all that is known about a day's decisions `age_days` after its end.
+
+        It is by side, model and form of initiation.
 
         A Pix let through by the control group counts as stopped, as the policy stops it, and is judged by its label.
         Rejects of the model are judged by those that the control group decided milder: of the others, only customers
@@ -90,7 +92,7 @@ class HealthSql(Struct, frozen=True):
         as_of = day + (1 + age_days) * ONE_DAY
         labels = query("labels", self.project, self.dataset, self.maturity_days, timestamp(as_of), day)
         return (
-            "SELECT decided.side AS side, decided.model_version AS model_version, "  # noqa: S608 (names of our own)
+            "SELECT decided.side AS side, decided.model_version AS model_version, initiation_form, "  # noqa: S608 (names of our own)
             f"COUNTIF(NOT {_STOPPED}) AS passed, "
             f"COUNTIF(NOT {_STOPPED} AND verdict = 'FRAUD') AS missed, "
             f"COALESCE(SUM(IF(NOT {_STOPPED} AND verdict = 'FRAUD', brl, 0)), 0) AS missed_brl, "
@@ -104,7 +106,7 @@ class HealthSql(Struct, frozen=True):
             f"COUNTIF({_LABELLED} AND verdict = 'FRAUD') AS frauds "
             f"FROM ({self._decided(day)}) AS decided LEFT JOIN ({labels}) AS labels "
             "ON labels.end_to_end_id = decided.end_to_end_id AND labels.side = decided.side "
-            "GROUP BY side, model_version"
+            "GROUP BY side, model_version, initiation_form"
         )
 
     def _decided(self, day: dt.datetime) -> str:
@@ -115,7 +117,7 @@ class HealthSql(Struct, frozen=True):
         rows = first(self.project, self.dataset, timestamp(day + ONE_DAY), initiated_on(day), _COLUMNS)
         return (
             "SELECT end_to_end_id, COALESCE(side, 'PAYER') AS side, score, decision, policy_decision, reasons, "  # noqa: S608 (names of our own)
-            "model_version, late, degraded, CAST(amount AS FLOAT64) AS brl, "
+            "model_version, late, degraded, initiation_form, CAST(amount AS FLOAT64) AS brl, "
             f"score IS NOT NULL AND {own_reject_sql(_POLICY, self.rules)} AS by_model, "
             f"TIMESTAMP_DIFF(scored_at, published_at, MILLISECOND) AS milliseconds FROM ({rows}) AS first"
         )

@@ -20,6 +20,9 @@ independent ones, from which `dispersion` learns. Of the model's own rejects tho
 milder and that have a label (`rejects_judged`), the frauds among them (`rejects_confirmed`), and the share of these
 (`reject_precision`).
 
+Each form of initiation has `missed`, `missed_brl`, `confirmed_precision` and `missed_projected` of its own, with the
+form as segment. Its frauds grow to maturity as those of its side do.
+
 Inputs and score have theirs in `inputs`, the causes of a drift in `causes`.
 """
 
@@ -61,6 +64,8 @@ REMEMBERED = frozenset(
 )
 """The measures by which a day or cohort is known, and by which later ones are projected, compared or pooled, or get
 their intervals."""
+_COHORT = ("side", "model_version", "initiation_form")
+"""The columns of a cohort by which it is told from others."""
 _COUNTS = (DECIDED, "approved", "held", "blocked", "rejected", "control")
 _TIMES = ("decide_ms_p50", "decide_ms_p99")
 _ESTIMATES = {
@@ -85,9 +90,9 @@ class Key(Struct, frozen=True):
         """Return the row of a measure without an interval."""
         return self._row(measure, value, rows, segment, None)
 
-    def estimate(self, measure: str, found: Estimate, rows: float) -> HealthRow:
+    def estimate(self, measure: str, found: Estimate, rows: float, segment: str | None = None) -> HealthRow:
         """Return the row of a measure with its interval; a figure that is undefined is None."""
-        return self._row(measure, found.value, rows, None, found.interval)
+        return self._row(measure, found.value, rows, segment, found.interval)
 
     def _row(
         self, measure: str, value: float | None, rows: float, segment: str | None, interval: Interval | None
@@ -189,17 +194,36 @@ def cohort(found: Sequence[Mapping[str, Any]], key: Key, known: Sequence[HealthR
     """
     if not found:
         return [key.count(MISSED, 0, 0)]
-    return [row for one in found for row in _cohort(one, _of(key, one), known)]
+    forms: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for one in found:
+        forms.setdefault((one["side"], one["model_version"]), []).append(one)
+    return [row for of_model in forms.values() for row in _cohort(of_model, _of(key, of_model[0]), known)]
 
 
-def _cohort(one: Mapping[str, Any], key: Key, known: Sequence[HealthRow]) -> list[HealthRow]:
+def _cohort(forms: Sequence[Mapping[str, Any]], key: Key, known: Sequence[HealthRow]) -> list[HealthRow]:
+    one = {name: sum(form[name] for form in forms) for name in forms[0] if name not in _COHORT}
+    factor = _factor(key, known)
+    return [
+        *_missed(one, key, factor),
+        *_labelled(one, key, known),
+        *(row for form in forms for row in _missed(form, key, factor, form["initiation_form"])),
+    ]
+
+
+def _missed(one: Mapping[str, Any], key: Key, factor: float, segment: str | None = None) -> list[HealthRow]:
     passed, missed, judged = one["passed"], one[MISSED], one["judged"]
+    precision = wilson(one["confirmed"], judged, CONFIDENCE)
+    return [
+        key.count(MISSED, missed, passed, segment),
+        key.count("missed_brl", one["missed_brl"], passed, segment),
+        key.estimate("confirmed_precision", precision, judged, segment),
+        key.estimate("missed_projected", projected(missed, factor), passed, segment),
+    ]
+
+
+def _labelled(one: Mapping[str, Any], key: Key, known: Sequence[HealthRow]) -> list[HealthRow]:
     drawn, frauds = one[REJECTS_JUDGED], one[REJECTS_CONFIRMED]
     rows = [
-        key.count(MISSED, missed, passed),
-        key.count("missed_brl", one["missed_brl"], passed),
-        key.estimate("confirmed_precision", wilson(one["confirmed"], judged, CONFIDENCE), judged),
-        key.estimate("missed_projected", projected(missed, _factor(key, known)), passed),
         key.count(REJECTS_JUDGED, drawn, drawn),
         key.count(REJECTS_CONFIRMED, frauds, drawn),
         key.estimate("reject_precision", wilson(frauds, drawn, CONFIDENCE), drawn),
@@ -209,7 +233,7 @@ def _cohort(one: Mapping[str, Any], key: Key, known: Sequence[HealthRow]) -> lis
         rows += [key.count(name, figures[field], one["labelled"]) for name, field in _LABELLED.items()]
     expected = [row.value for row in known if _alike(row, key) and row.measure == EXPECTED_MISSED]
     if key.age_days == AGES[-1] and expected and expected[-1]:
-        rows.append(key.count("missed_ratio", missed / expected[-1], passed))
+        rows.append(key.count("missed_ratio", one[MISSED] / expected[-1], one["passed"]))
     return rows
 
 
@@ -222,7 +246,7 @@ def label_growth(known: Sequence[HealthRow], age_days: int) -> float:
     """Return the factor from the known frauds of a day at an age to all, NaN if older days do not tell it yet."""
     days: dict[int, dict[int, float]] = {}
     for row in known:
-        if row.measure == MISSED and row.age_days is not None and row.value is not None:
+        if row.measure == MISSED and row.segment is None and row.age_days is not None and row.value is not None:
             of_day = days.setdefault(row.day, {})
             of_day[row.age_days] = of_day.get(row.age_days, 0.0) + row.value
     return growth(list(days.values()), age_days)

@@ -78,7 +78,8 @@ class Monitor:
         Raises Unavailable, Misconfigured, RowRefused.
         """
         since = _start(as_of) - (days + _REMEMBERED) * ONE_DAY
-        found = self.queries.rows(measured(self.sql.project, self.sql.dataset, sorted(REMEMBERED)), {"since": since})
+        sql = measured(self.sql.project, self.sql.dataset, sorted(REMEMBERED), segments=False)
+        found = self.queries.rows(sql, {"since": since})
         known = [stored(HealthRow, TABLE, row) for row in found if row["measure"] in REMEMBERED]
         work, appended = due(known, days, as_of), 0
         for number, each in enumerate(work):
@@ -87,7 +88,7 @@ class Monitor:
             if self.rejects:
                 self.rejects.tell(rows, known, each.day + ONE_DAY)
             self.health.append(rows)
-            known += [row for row in rows if row.measure in REMEMBERED]
+            known += [row for row in rows if row.measure in REMEMBERED and row.segment is None]
             appended += len(rows)
         cohorts = sum(each.age_days is not None for each in work)
         return Monitored("MEASURED" if work else "NOTHING_TO_DO", len(work) - cohorts, cohorts, appended)

@@ -15,7 +15,7 @@ from shared.errors import Unavailable
 from shared.learning.monitoring.dispersion import ASSUMED, DAYS_MIN, DayCount
 from shared.learning.monitoring.health_sql import HealthSql
 from shared.learning.monitoring.ladder import AGES
-from shared.learning.monitoring.measures import Key, cohort, matured, traffic
+from shared.learning.monitoring.measures import Key, cohort, label_growth, matured, traffic
 from shared.learning.monitoring.monitor import Monitor, Monitored, due
 from shared.scoring.rules import Rules
 from tests.unit.learning.synthetic import CONFIG
@@ -25,6 +25,7 @@ DAY = dt.timedelta(days=1)
 COHORT = {
     "side": "PAYER",
     "model_version": "v",
+    "initiation_form": "DICT",
     "passed": 99,
     "missed": 4,
     "missed_brl": 1.0,
@@ -130,8 +131,44 @@ def test_rows_of_each_side_are_projected_by_their_own_side() -> None:
     ]
     found = [{**COHORT, "side": side} for side in ("PAYER", "PAYEE")]
     rows = cohort(found, Key(day=3, measured_at=0, age_days=1), known)
-    assert [row.value for row in rows if row.measure == "missed_projected"] == [24.0, 12.0]
-    assert [row.value for row in rows if row.measure == "confirmed_precision"] == [None, None]
+    of_sides = [row for row in rows if row.segment is None]
+    assert [row.value for row in of_sides if row.measure == "missed_projected"] == [24.0, 12.0]
+    assert [row.value for row in of_sides if row.measure == "confirmed_precision"] == [None, None]
+
+
+def test_forms_of_initiation_have_their_own_and_their_side_has_the_sum() -> None:
+    forms = (("DICT", 30.0, 4, 3), ("MANU", 10.0, 2, 0))
+    found = [
+        {
+            **COHORT,
+            "initiation_form": form,
+            "missed": missed,
+            "missed_brl": 2 * missed,
+            "judged": judged,
+            "confirmed": own,
+        }
+        for form, missed, judged, own in forms
+    ]
+    key = Key(day=3, measured_at=0, age_days=AGES[-1])
+    rows = cohort(found, key, [])
+    told = {(row.measure, row.segment): (row.value, row.row_count) for row in rows}
+    assert [told["missed", form] for form in (None, "DICT", "MANU")] == [(40.0, 198), (30.0, 99), (10.0, 99)]
+    assert [told["missed_brl", form] for form in (None, "DICT", "MANU")] == [(80.0, 198), (60.0, 99), (20.0, 99)]
+    assert [told["confirmed_precision", form] for form in (None, "DICT", "MANU")] == [(0.5, 6), (0.75, 4), (0.0, 2)]
+    assert told["missed_projected", "DICT"] == (30.0, 99)
+    assert {row.model_version for row in rows} == {"v"}
+
+
+def test_the_growth_of_labels_counts_no_form_twice() -> None:
+    known = [
+        row
+        for age, missed in ((AGES[0], 20), (AGES[1], 40))
+        for row in cohort([{**COHORT, "missed": missed}], Key(day=1, measured_at=0, age_days=age), [])
+    ]
+    alone = [row for row in known if row.segment is None]
+    assert [row.value for row in alone if row.measure == "missed"] == [20, 40]
+    later = [HealthRow(1, 0, "missed", 9, side="PAYER", age_days=age, value=40.0) for age in AGES[2:]]
+    assert label_growth([*known, *later], AGES[0]) == 2.0
 
 
 def test_at_the_last_age_the_frauds_are_held_against_those_foretold() -> None:
