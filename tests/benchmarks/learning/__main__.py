@@ -60,11 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     of_gate, is_good = _gate(options, settings)
     console.print(f"{len(options.seeds)} worlds in {(time.perf_counter() - started) / 60:.1f} minutes")
     sys.stdout.write(json.dumps(figures | of_gate) + "\n")
-    return 0 if result.good and is_good else 1
+    return 0 if result.good(settings.costs.payer.reject_share_max) and is_good else 1
 
 
 def _figures(result: Result) -> dict[str, Any]:
-    return {name: round(value, 3) for name, value in result._asdict().items()}
+    return {name: round(value, 5) for name, value in result._asdict().items()}
 
 
 def for_worlds(settings: Config) -> Config:

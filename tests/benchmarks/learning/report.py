@@ -23,6 +23,7 @@ class Result(NamedTuple):
 
     They are of the generations after the first, as that one learns from days without a model in each arm.
     `gate_coverage` is the share of the verdicts with a control group whose interval contains the true saving.
+    `good_rejected` is the share of the legitimate Pix that the models rejected in the loop with a control group.
     """
 
     open: float
@@ -31,11 +32,12 @@ class Result(NamedTuple):
     control_to_open: float
     gate_coverage: float
     control_brl_per_million: float
+    good_rejected: float
 
-    @property
-    def good(self) -> bool:
-        """Whether the loop with a control group costs and covers as demanded."""
-        return self.control_to_open <= TO_OPEN_MAX and self.gate_coverage >= COVERAGE_MIN
+    def good(self, reject_share_max: float) -> bool:
+        """Return whether the loop with a control group costs, covers and rejects good customers as demanded."""
+        within = self.control_to_open <= TO_OPEN_MAX and self.good_rejected <= reject_share_max
+        return within and self.gate_coverage >= COVERAGE_MIN
 
 
 def result_of(found: Found) -> Result:
@@ -50,7 +52,12 @@ def result_of(found: Found) -> Result:
         costs["control"] / costs["open"],
         coverage(found["control"]),
         of_group,
+        _good_rejected(later["control"]),
     )
+
+
+def _good_rejected(periods: Sequence[Period]) -> float:
+    return sum(one.good_rejected for one in periods) / max(sum(one.pix - one.frauds for one in periods), 1)
 
 
 def coverage(generations: Sequence[Generation]) -> float:
