@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -26,13 +25,13 @@ Scope = Literal["person_to_person", "night", "unregistered_device", "not_automat
 
 _SIDE = FEATURE_NAMES.index("side")
 _CHUNK = 16_384  # vectors compared at a time, to bound memory in training
-_COMPARE: dict[str, Callable[..., NDArray[np.bool_]]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
+_COMPARE: dict[str, np.ufunc] = {
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
 }
 
 
@@ -128,7 +127,7 @@ class FiredRules(NamedTuple):
     """Rules that fired on n transactions: the severest decision int8 [n], and the codes of each transaction."""
 
     severity: NDArray[np.int8]
-    codes: list[list[str]]
+    codes: list[tuple[str, ...]]
 
 
 class Rules:
@@ -137,14 +136,15 @@ class Rules:
     def __init__(self, rules: list[Rule]) -> None:
         """Raise Misconfigured if a rule names a feature that does not exist."""
         self.rules = rules
-        tests = [_tests(rule) for rule in rules]
-        self._starts = np.cumsum([0, *map(len, tests)], dtype=np.intp)[:-1]
-        every = [test for of_rule in tests for test in of_rule]
+        of_rules = [_tests(rule) for rule in rules]
+        # Rules share tests, which are made once, those of one operator side by side.
+        every = sorted(dict.fromkeys(test for tests in of_rules for test in tests), key=lambda test: test.op)
         self._columns = np.array([test.column for test in every], dtype=np.intp)
         self._values = np.array([[test.value] for test in every], dtype=np.float32)
         self._certain = np.array([[test.certain] for test in every], dtype=bool)
         self._possible = np.array([[test.possible] for test in every], dtype=bool)
-        self._ops = [(compare, np.flatnonzero([test.op == op for test in every])) for op, compare in _COMPARE.items()]
+        self._ops = _by_operator([test.op for test in every])
+        self._needed = _needed(of_rules, every)
         self._decisions = np.array([[Decision[rule.decision]] for rule in rules], dtype=np.int8)
 
     @classmethod
@@ -168,13 +168,15 @@ class Rules:
     def apply(self, features: NDArray[np.float32]) -> FiredRules:
         """Return the rules that fire on the vectors [n, F]."""
         severity = np.zeros(len(features), dtype=np.int8)
-        codes: list[list[str]] = [[] for _ in range(len(features))]
+        codes: list[tuple[str, ...]] = [()] * len(features)
         for start in range(0, len(features) if self.rules else 0, _CHUNK):
             by_rule = self._severities(features[start : start + _CHUNK])
-            severity[start : start + _CHUNK] = by_rule.max(axis=0)
-            for rule, row in zip(*(each.tolist() for each in np.nonzero(by_rule)), strict=True):
-                if (code := self.rules[rule].code) not in codes[start + row]:
-                    codes[start + row].append(code)
+            severest = severity[start : start + _CHUNK] = by_rule.max(axis=0)
+            stopped = np.flatnonzero(severest)
+            for rule, row in zip(*(each.tolist() for each in np.nonzero(by_rule[:, stopped])), strict=True):
+                at = start + stopped[row]
+                if (code := self.rules[rule].code) not in codes[at]:
+                    codes[at] += (code,)
         return FiredRules(severity, codes)
 
     def _severities(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -183,10 +185,10 @@ class Rules:
         missing = np.isnan(values)
         met = np.empty(values.shape, dtype=bool)
         for compare, rows in self._ops:
-            met[rows] = compare(values[rows], self._values[rows])
+            compare(values[rows], self._values[rows], out=met[rows])
         met &= ~missing
-        fired = np.logical_and.reduceat(met | (missing & self._certain), self._starts, axis=0)
-        may_fire = np.logical_and.reduceat(met | (missing & self._possible), self._starts, axis=0)
+        fired = np.logical_and.reduce((met | (missing & self._certain))[self._needed], axis=0)
+        may_fire = np.logical_and.reduce((met | (missing & self._possible))[self._needed], axis=0)
         held = np.minimum(self._decisions, np.int8(Decision.HOLD))
         return np.where(fired, self._decisions, np.where(may_fire, held, np.int8(0)))
 
@@ -195,6 +197,18 @@ def by_payee(features: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return whether the payee's institution asks, [n], for vectors [n, F]; a missing side is the payer's."""
     asked: NDArray[np.bool_] = features[:, _SIDE] == 1
     return asked
+
+
+def _by_operator(ops: list[str]) -> list[tuple[np.ufunc, slice]]:
+    """Return the comparison of each operator, and the places of the tests that it makes, of sorted operators."""
+    return [(_COMPARE[op], slice(ops.index(op), ops.index(op) + ops.count(op))) for op in dict.fromkeys(ops)]
+
+
+def _needed(of_rules: list[list[_Test]], every: list[_Test]) -> NDArray[np.intp]:
+    """Return the places among `every` of the tests that each rule needs, [tests, rules]; the last one is repeated."""
+    longest = max(map(len, of_rules), default=0)
+    places = [[every.index(test) for test in tests] for tests in of_rules]
+    return np.array([own + own[-1:] * (longest - len(own)) for own in places], dtype=np.intp).T
 
 
 def _tests(rule: Rule) -> list[_Test]:

@@ -60,7 +60,7 @@ class SuspectedAccounts:
         severity, codes = fired.severity.copy(), list(fired.codes)
         severity[under] = np.int8(Decision.REJECT)
         for i in under:
-            codes[i] = [*(code for code in codes[i] if code != CODE), CODE]
+            codes[i] = (*(code for code in codes[i] if code != CODE), CODE)
         return FiredRules(severity, codes)
 
     async def _latest(self) -> Mapping[str, int]:

@@ -114,14 +114,14 @@ def test_the_register_that_the_score_functions_read_has_what_the_job_wrote(local
         return rows_in_force(queries, address, now)
 
     async def rejected() -> FiredRules:
-        none = FiredRules(np.zeros(3, np.int8), [[] for _ in accounts])
+        none = FiredRules(np.zeros(3, np.int8), [()] * len(accounts))
         suspected = SuspectedAccounts(read, time.monotonic, Metrics())
         return await suspected.rejected(none, accounts, micros(now))
 
     found = asyncio.run(rejected())
     assert (found.severity.tolist(), found.codes) == (
         [2, 0, 2],
-        [["PAYEE_UNDER_SUSPICION"], [], ["PAYEE_UNDER_SUSPICION"]],
+        [("PAYEE_UNDER_SUSPICION",), (), ("PAYEE_UNDER_SUSPICION",)],
     )
     assert [row.account_id for row in read() if row.account_id in accounts] == [account, again]
     assert rows_in_force(queries, address, later) == []

@@ -42,9 +42,8 @@ def decided(scores: list[float], sides: list[float], severity: list[int] | None 
     """Return decisions on plain Pix, by these scores and severities of the rules."""
     n = len(scores)
     features = vectors(*(PLAIN | {"side": side} for side in sides))
-    fired = FiredRules(
-        np.array(severity or [0] * n, np.int8), [["RULE"] if each else [] for each in severity or [0] * n]
-    )
+    by_rule = severity or [0] * n
+    fired = FiredRules(np.array(by_rule, np.int8), [("RULE",) if each else () for each in by_rule])
     scored = [ModelScores(BUNDLE, np.arange(n), np.array(scores))]
     return decide(features, scored, fired, np.full(n, due))
 
@@ -75,7 +74,7 @@ def test_a_hold_ends_by_side_and_hour() -> None:
 def test_the_reasons_of_rules_come_first_and_contribute_nothing() -> None:
     told = iter([[Reasons(["A", "B"], [2.0, 1.0]), Reasons([], [])]])
     scored = [ModelScores(BUNDLE, np.array([0, 2]), np.array([0.6, 0.95]), lambda *_: next(told))]
-    fired = FiredRules(np.array([1, 1, 0], np.int8), [["R"], ["R"], []])
+    fired = FiredRules(np.array([1, 1, 0], np.int8), [("R",), ("R",), ()])
     found = decide(THREE, scored, fired, np.full(3, NOON))
     assert found.reasons == [["R", "A", "B"], ["R"], []]
     assert found.contributions == [[0.0, 2.0, 1.0], [0.0], []]
@@ -89,7 +88,7 @@ def test_without_exact_reasons_only_stopped_pix_are_explained() -> None:
         return [Reasons(["A"], [1.0])] * len(stopped)
 
     scored = [ModelScores(BUNDLE, np.arange(3), np.array([0.1, 0.6, 0.2]), explain)]
-    found = decide(THREE, scored, FiredRules(np.zeros(3, np.int8), [[], [], []]), np.full(3, NOON))
+    found = decide(THREE, scored, FiredRules(np.zeros(3, np.int8), [(), (), ()]), np.full(3, NOON))
     assert (found.reasons, asked) == ([[], ["A"], []], [1])
 
 
@@ -117,7 +116,7 @@ ROWS = st.lists(
 @given(ROWS)
 def test_every_row_is_decided_by_its_own_side_score_and_rules(rows: list[tuple[float, int, int, int]]) -> None:
     features = vectors(*(PLAIN | {"side": float(side)} for _, side, _, _ in rows))
-    fired = FiredRules(np.array([each[2] for each in rows], np.int8), [[] for _ in rows])
+    fired = FiredRules(np.array([each[2] for each in rows], np.int8), [()] * len(rows))
     scores = np.array([each[0] for each in rows])
     due = np.array([each[3] for each in rows], np.int64)
     found = decide(features, [ModelScores(BUNDLE, np.arange(len(rows)), scores)], fired, due)

@@ -104,11 +104,11 @@ def test_the_severest_rule_decides_and_every_code_is_named_once_in_order() -> No
     rules = Rules([rule(BIG, code="B", **facts), rule(BIG, code="A"), rule(("hour", ">", 1), code="B", **facts)])
     found = rules.apply(vectors({"amount": 200, "hour": 2}, {"amount": 50, "hour": 2}, {"amount": 50}))
     assert found.severity.tolist() == [REJECT, HOLD, APPROVE]
-    assert found.codes == [["B", "A"], ["B"], []]
+    assert found.codes == [("B", "A"), ("B",), ()]
 
 
 def test_without_rules_or_transactions_nothing_fires() -> None:
-    assert Rules([]).apply(vectors({"amount": 1})) == (np.zeros(1, np.int8), [[]])
+    assert Rules([]).apply(vectors({"amount": 1})) == (np.zeros(1, np.int8), [()])
     assert Rules.load().apply(vectors()).codes == []
 
 
@@ -159,7 +159,7 @@ def test_a_batch_decides_as_each_rule_read_word_by_word(rules: list[Rule], rows:
     found = Rules(rules).apply(vectors(*rows))
     decided = [[plainly(one, row) for one in rules] for row in rows]
     assert found.severity.tolist() == [max(each, default=APPROVE) for each in decided]
-    named = [list(dict.fromkeys(one.code for one, d in zip(rules, each, strict=True) if d)) for each in decided]
+    named = [tuple(dict.fromkeys(one.code for one, d in zip(rules, each, strict=True) if d)) for each in decided]
     assert found.codes == named
 
 

@@ -62,4 +62,4 @@ def severity(one: Rule, **row: float) -> int:
 def fired(**row: float) -> tuple[int, list[str]]:
     """Return the severity and codes of the rules in force on a plain Pix with these features besides."""
     severities, (codes,) = Rules.load().apply(vectors(PLAIN | row))
-    return int(severities[0]), codes
+    return int(severities[0]), list(codes)
