@@ -38,6 +38,8 @@ RESULTS = "batch/"
 WORK = "_work"
 """The folder of decisions that are not sorted yet; it is removed at the end."""
 ROW_GROUP = 65_536
+_REPEATING = ["side", "decision", "hold_until", "reasons.list.element", "model_version"]
+"""Columns with few values, whose dictionary is small; that of ids and scores would be built and given up."""
 _OURS = ("part-", "report.", ".part-", WORK)
 """Beginnings of the names that an unfinished run may have left."""
 
@@ -142,7 +144,8 @@ class ResultFolder(NamedTuple):
         """Write decisions in row groups of ROW_GROUP: one writer, so equal rows are equal bytes."""
 
         def parquet(stream: _Hashing) -> None:
-            with pq.ParquetWriter(pa.PythonFile(stream, "w"), SCHEMA, compression="zstd") as writer:
+            sink = pa.PythonFile(stream, "w")
+            with pq.ParquetWriter(sink, SCHEMA, compression="zstd", use_dictionary=_REPEATING) as writer:
                 for start in range(0, len(rows), ROW_GROUP):
                     group = rows.slice(start, ROW_GROUP)
                     writer.write_table(pa.concat_tables([group]).combine_chunks(), row_group_size=ROW_GROUP)

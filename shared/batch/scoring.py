@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shared.batch.inputs import AT, ID, SCHEDULED, vectors
+from shared.batch.inputs import AT, ID, SCHEDULED, Vectors
 from shared.errors import Misconfigured
 from shared.scoring.bundle import Bundle
 from shared.scoring.guarded_model import GuardedModel
@@ -23,8 +23,6 @@ from shared.telemetry.metrics import Metrics
 
 Explained = Literal["stopped", "all"]
 """The Pix that have reasons: those that are stopped, or all, as functions explain them by a model with exact ones."""
-CHUNK = 2_048
-"""Rows scored at a time: their vectors fit into the cache of a core."""
 _TIME = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
@@ -72,22 +70,21 @@ class BatchScorer:
         self._model = GuardedModel(Metrics(), time.monotonic)
         self._method = method
         self.features = features_read(self._bundle, self._rules)
+        self._vectors = Vectors(self.features)
 
     def scored(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return the decisions on the rows of the period, with the columns of SCHEMA. Raises Misconfigured."""
         rows = self._of_period(rows)
-        features = vectors(rows, self.features)
+        if not rows.num_rows:
+            return pa.RecordBatch.from_pylist([], SCHEMA)
+        features = self._vectors.of(rows)
         at = _micros(rows.column(AT))
-        due = _due(rows, at)
-        starts = range(0, len(at), CHUNK)
-        parts = [self._decided(np.ascontiguousarray(features[i : i + CHUNK]), due[i : i + CHUNK]) for i in starts]
-        decided = pa.Table.from_batches(parts, pa.schema(list(SCHEMA)[3:])).combine_chunks()
         ids = rows.column(ID).cast(pa.string())
         sides = _SIDES.take(pa.array(by_payee(features).astype(np.int8)))
-        columns = [ids, sides, pa.array(at, _TIME), *(_whole(column) for column in decided.columns)]
+        columns = [ids, sides, pa.array(at, _TIME), *self._decided(features, _due(rows, at))]
         return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
-    def _decided(self, features: NDArray[np.float32], due: NDArray[np.int64]) -> pa.RecordBatch:
+    def _decided(self, features: NDArray[np.float32], due: NDArray[np.int64]) -> list[pa.Array]:
         """Return the columns of SCHEMA from the score on."""
         n = len(features)
         scored = self._model.score(self._bundle, np.arange(n), features)
@@ -139,7 +136,7 @@ def features_read(bundle: Bundle, rules: Rules) -> list[str]:
 
 def _columns(
     scores: NDArray[np.float64], asked: NDArray[np.intp], decisions: Decisions, version: str
-) -> pa.RecordBatch:
+) -> list[pa.Array]:
     """Return the columns of n decisions; those not `asked` about are approved, and have no reasons."""
     n = len(scores)
     sound = ~np.isnan(scores)
@@ -152,9 +149,7 @@ def _columns(
     contributions = pa.array([*decisions.contributions, []], pa.list_(pa.float64()))
     versions = pc.if_else(pa.array(sound), pa.scalar(version), pa.scalar(None, pa.string()))
     columns = [each.take(at) for each in (names, held, reasons, contributions)]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(scores, mask=~sound), *columns, versions], schema=pa.schema(list(SCHEMA)[3:])
-    )
+    return [pa.array(scores, mask=~sound), *columns, versions]
 
 
 def _at(fired: FiredRules, asked: NDArray[np.intp]) -> FiredRules:
@@ -173,7 +168,3 @@ def _micros(times: pa.Array) -> NDArray[np.int64]:
     whole = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64())
     found: NDArray[np.int64] = pc.fill_null(whole, 0).to_numpy(zero_copy_only=False)
     return found
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.batch.inputs import vectors
-from shared.batch.scoring import CHUNK, SCHEMA, BatchScorer, Explained
+from shared.batch.inputs import Vectors
+from shared.batch.scoring import SCHEMA, BatchScorer, Explained
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 from shared.scoring.bundle import Bundle
@@ -25,7 +25,7 @@ def rows(n: int) -> pa.RecordBatch:
 
 def served(batch: pa.RecordBatch, bundle: Bundle) -> list[dict[str, Any]]:
     """Return the decisions of the policy on all rows at once."""
-    features = np.ascontiguousarray(vectors(batch, FEATURE_NAMES))
+    features = Vectors(FEATURE_NAMES).of(batch)
     at = batch.column("initiated_at").cast(pa.int64()).to_numpy()
     scored = [ModelScores(bundle, np.arange(len(at)), bundle.score(features))]
     found = decide(features, scored, Rules.load().apply(features), at)
@@ -38,7 +38,7 @@ def served(batch: pa.RecordBatch, bundle: Bundle) -> list[dict[str, Any]]:
 def test_decisions_are_those_of_the_policy_that_serves(
     explained: Explained, trained_bundle: dict[str, bytes]
 ) -> None:
-    bundle, batch = Bundle(trained_bundle), rows(CHUNK + 700)
+    bundle, batch = Bundle(trained_bundle), rows(2_700)
     assert bundle.explains_all
     found = BatchScorer(method(files=trained_bundle, explained=explained)).scored(batch)
     assert found.schema.equals(SCHEMA)
@@ -52,6 +52,18 @@ def test_decisions_are_those_of_the_policy_that_serves(
         assert {name: row[name] for name in own} == own
     assert found["side"].to_pylist() == ["PAYEE" if each == 1 else "PAYER" for each in batch["f_side"].to_pylist()]
     assert found["end_to_end_id"].equals(batch["end_to_end_id"].cast(pa.string()))
+
+
+def test_vectors_hold_nothing_of_the_batch_before() -> None:
+    read = Vectors(["hour", "amount"])
+    amount, hour = FEATURE_NAMES.index("amount"), FEATURE_NAMES.index("hour")
+    for values in ([1.0, 2.0, 3.0], [None, 5.0], [6.0] * 40, [None]):
+        batch = pa.record_batch({"f_amount": pa.array(values, pa.float64()), "f_hour": pa.nulls(len(values))})
+        found = read.of(batch)
+        assert found.shape == (len(values), len(FEATURE_NAMES))
+        np.testing.assert_array_equal(found[:, amount], np.array(values, np.float32))
+        assert np.isnan(found[:, hour]).all()
+        assert np.isnan(np.delete(found, amount, axis=1)).all()
 
 
 def test_a_decision_does_not_depend_on_the_rows_beside_it(trained_bundle: dict[str, bytes]) -> None:
