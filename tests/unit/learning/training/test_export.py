@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.learning.errors import ExportFailed
 from shared.learning.specs.search import ModelFamily
@@ -47,3 +48,12 @@ def test_joblib_round_trip_keeps_the_scores() -> None:
     np.testing.assert_array_equal(
         raw_scores(joblib.load(io.BytesIO(joblib_bytes(model))), unseen), raw_scores(model, unseen)
     )
+
+
+def test_boosted_trees_tell_small_probabilities_apart() -> None:
+    x = np.linspace(0, 1, 4_000, dtype=np.float32)[:, np.newaxis]
+    model = HistGradientBoostingClassifier(max_iter=150, max_leaf_nodes=8, learning_rate=0.3, early_stopping=False)
+    trained = model.fit(x, x[:, 0] > 0.9).predict_proba(x)[:, 1]
+    served = onnx_scores(onnx_bytes(model, 1), x)
+    assert trained.min() < 1e-7
+    np.testing.assert_allclose(served, trained, rtol=1e-4)
