@@ -52,7 +52,7 @@ def session(master: str | None, otherwise: str = WITHOUT) -> Iterator[SparkSessi
         with _signals_kept(), unsupported_pandas():
             found = _builder(SparkSession, master).getOrCreate()
     except (PySparkException, OSError) as error:
-        raise Unavailable(f"Spark does not start: {type(error).__name__}") from error
+        raise Unavailable(f"Spark does not start (it needs Java 17 or newer): {type(error).__name__}") from error
     workers = found.sparkContext.environment
     workers["PYTHONWARNINGS"] = _worker_warnings(os.environ.get("PYTHONWARNINGS"))
     try:
