@@ -1,8 +1,8 @@
 #!/bin/sh
 # Attest the images of this version, by digest, so that Cloud Run and GKE let them run
 # (infra/terraform/bootstrap/admission.tf). Arguments: their names. It comes after what an attestation vouches for: in staging
-# the build that pushed them, in production their copy from what staging has proven, and their scan. Google refuses a second
-# attestation of the same, so what this version of the key has attested before is left.
+# the checks and the build that pushed them, in production their copy from what staging has deployed, and their scan. Google
+# refuses a second attestation of the same, so what this version of the key has attested before is left.
 set -eu
 . infra/deploy/names.sh
 

@@ -1,16 +1,17 @@
 #!/bin/sh
-# Deploy the proven images of a version to GKE: to the cluster of kubectl's current context, with the overlay of the
-# environment. Needs ENVIRONMENT, PROJECT, REGION and VERSION, a commit. Argument: show (the objects) or apply.
+# Deploy the images of a version that the pipeline has deployed to GKE: to the cluster of kubectl's current context, with the
+# overlay of the environment. Needs ENVIRONMENT, PROJECT, REGION and VERSION, a commit. Argument: show (the objects) or apply.
 set -eu
 . infra/deploy/names.sh
 
 registry=$REGION-docker.pkg.dev/$PROJECT/pix
 folder=build/kubernetes
 digest() {
-  gcloud artifacts docker images describe "$registry/$1:proven-$VERSION" --project="$PROJECT" \
+  gcloud artifacts docker images describe "$registry/$1:$VERSION" --project="$PROJECT" \
     --format='value(image_summary.digest)'
 }
 
+sh infra/deploy/succeeded.sh pix-deploy
 mkdir -p "$folder"
 jobs=$(digest jobs)
 {

@@ -5,8 +5,8 @@
 set -eu
 
 pool="projects/\${PROJECT_ID}/locations/$1/workerPools/pix"
-for file in cloudbuild.yaml infra/deploy/cloudbuild.plan.yaml infra/deploy/cloudbuild.production.yaml \
-  infra/deploy/cloudbuild.staging.yaml; do
+for file in cloudbuild.yaml infra/deploy/cloudbuild.attest.yaml infra/deploy/cloudbuild.plan.yaml \
+  infra/deploy/cloudbuild.production.yaml infra/deploy/cloudbuild.promote.yaml infra/deploy/cloudbuild.staging.yaml; do
   awk -v pool="$pool" '
     /^  (machineType|pool): / { next }
     { print }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Start a build of the pipeline from this checkout, and wait for its end. Argument: its file. Needs ENVIRONMENT, PROJECT,
 # REGION and, as the file has empty substitutions for them, BASE_DIGEST, BUILDER and RUN_IMAGE, or FROM_REGISTRY. Checks run as the
-# account without rights, the build of images as the one that pushes them; the others deploy.
+# account without rights, the build of images as the one that pushes them, attestations as the one that makes them; the others
+# deploy.
 set -eu
 VERSION=$(git rev-parse HEAD)
 . infra/deploy/names.sh
@@ -13,6 +14,7 @@ fi
 case $1 in
   cloudbuild.yaml) account=pix-build ;;
   infra/deploy/cloudbuild.checks.yaml) account=pix-test ;;
+  infra/deploy/cloudbuild.attest.yaml | infra/deploy/cloudbuild.promote.yaml) account=pix-attest ;;
   *) account=pix-deploy ;;
 esac
 given=

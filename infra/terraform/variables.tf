@@ -15,17 +15,6 @@ variable "analysts" {
   default     = []
 }
 
-variable "base_digest" {
-  description = "Digest of the base image of jobs/Dockerfile, sha256:...; a new digest patches the image."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.base_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.base_digest))
-    error_message = "base_digest must be sha256: followed by 64 hexadecimal digits."
-  }
-}
-
 variable "billing_account" {
   description = "Billing account for a budget; null makes no budget."
   type        = string
@@ -42,17 +31,6 @@ variable "budget_currency" {
   description = "Currency of the billing account."
   type        = string
   default     = "BRL"
-}
-
-variable "builder" {
-  description = "Builder of Google's buildpacks, by digest (gcr.io/buildpacks/builder@sha256:...), that builds the images of the functions."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.builder == null || can(regex("@sha256:[0-9a-f]{64}$", var.builder))
-    error_message = "Name the builder by its digest, so that a rebuild uses the same one."
-  }
 }
 
 variable "dead_letter_retention" {
@@ -187,12 +165,6 @@ variable "project_id" {
   type        = string
 }
 
-variable "promote_from" {
-  description = "In production, the registry of staging that images are copied from, REGION-docker.pkg.dev/PROJECT/pix."
-  type        = string
-  default     = null
-}
-
 variable "publish_in_region_only" {
   description = "Refuse messages published through another region; publishers must then use the endpoint of this region. Messages are stored only in this region in either case."
   type        = bool
@@ -219,30 +191,6 @@ variable "region" {
   description = "Region of every resource and of all stored data."
   type        = string
   default     = "southamerica-east1"
-}
-
-variable "repository" {
-  description = "Repository that starts the pipeline, as connected in Cloud Build: projects/.../locations/.../connections/.../repositories/...; null makes no triggers."
-  type        = string
-  default     = null
-
-  validation {
-    condition = var.repository == null || (
-      var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null && var.run_image != null
-    )
-    error_message = "With a repository, staging needs a base_digest, a builder and its run_image, and production needs promote_from."
-  }
-}
-
-variable "run_image" {
-  description = "Run image of that builder, by digest: the base of the images of the functions. `pack builder inspect` prints the tag that the builder names, and crane its digest; a new digest patches the images."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.run_image == null || can(regex("@sha256:[0-9a-f]{64}$", var.run_image))
-    error_message = "Name the run image by its digest, as its tag may name another base tomorrow."
-  }
 }
 
 variable "snapshot_retention_days" {

@@ -21,6 +21,7 @@ _LABELS = {
     "terraform": 0,
     "locals": 0,
     "moved": 0,
+    "removed": 0,
 }
 _TEXT = re.compile(r'"(?:[^"\\$]|\\.|\$(?!\{))*"')
 _PATH = re.compile(r"(?<![\w.\"-])[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[^\[\]]*\])+")

@@ -20,8 +20,21 @@ from infra.deploy.stage import ROOT
 
 FILES = (
     "cloudbuild.yaml",
-    *(f"infra/deploy/cloudbuild.{name}.yaml" for name in ("checks", "plan", "production", "staging")),
+    *(
+        f"infra/deploy/cloudbuild.{name}.yaml"
+        for name in ("attest", "checks", "plan", "production", "promote", "staging")
+    ),
 )
+ACCOUNTS = {
+    "cloudbuild.yaml": "pix-build",
+    "infra/deploy/cloudbuild.attest.yaml": "pix-attest",
+    "infra/deploy/cloudbuild.checks.yaml": "pix-test",
+    "infra/deploy/cloudbuild.plan.yaml": "pix-deploy",
+    "infra/deploy/cloudbuild.production.yaml": "pix-deploy",
+    "infra/deploy/cloudbuild.promote.yaml": "pix-attest",
+    "infra/deploy/cloudbuild.staging.yaml": "pix-deploy",
+}
+"""The account of each build, by trigger, by hand and from GitHub."""
 GIVEN = {"BUILD_ID": "b-1", "PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
 """Substitutions that Cloud Build itself sets."""
 DIGEST = f"sha256:{'a' * 64}"
@@ -61,6 +74,16 @@ def substitutions(build: Mapping[str, Any]) -> dict[str, str]:
     """Return the value of each substitution in a build that a trigger starts."""
     own = {name: value or BY_TRIGGER[name] for name, value in build.get("substitutions", {}).items()}
     return {**GIVEN, **own}
+
+
+def scripts(account: str, *without: str) -> str:
+    """Return the text of the scripts that the builds of an account run, `without` some files of builds."""
+    steps = [
+        step for name in FILES if ACCOUNTS[name] == account and name not in without for step in read(name)["steps"]
+    ]
+    called = {each for step in steps for each in step.get("args", []) if each.endswith(".sh")}
+    assert called
+    return "".join((ROOT / each).read_text("utf-8") for each in sorted(called))
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

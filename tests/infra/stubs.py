@@ -18,7 +18,7 @@ put() {{ echo "$2" >"$lock.$1"; echo "$1" >"$lock"; }}
 look() {{ if [ "$INTRUDER" ] && [ ! -e "$lock.18" ]; then put 18 "$INTRUDER"; fi; }}
 [ -z "$HOLDER" ] || [ -e "$lock.17" ] || put 17 "$HOLDER"
 case "$*" in
-  "artifacts docker images describe"*) [ -z "$UNBUILT" ] || exit 1; echo "${{5%:*}}@{DIGEST}" ;;
+  "artifacts docker images describe"*) echo "${{5%:*}}@{DIGEST}" ;;
   "artifacts docker images scan"*) echo "scan-of-$5" ;;
   "artifacts docker images list-vulnerabilities"*) printf 'HIGH\\tCVE-1\\n'; printf '%b\\n' "$CRITICAL" ;;
   "container binauthz attestations list"*) printf '%s\n' "$ATTESTED" ;;
@@ -34,8 +34,10 @@ case "$*" in
   "storage cat"*) cat "$lock.$(held)"; look ;;
   "storage objects describe"*) [ -e "$lock" ] || exit 1; printf '%s\\t2026-11-20T14:32:05+0000\\n' "$(held)"; look ;;
   "storage rm"*) rm "$lock" ;;
-  "builds list"*pix-test@*) echo "$CHECKED" ;;
-  "builds list"*) echo "$UNBUILT" ;;
+  "builds list"*pix-test@*) printf '%b\\n' "$CHECKED" ;;
+  "builds list"*pix-build@*) printf '%b\\n' "$BUILT" ;;
+  "builds list"*pix-attest@*) printf '%b\\n' "$APPROVED" ;;
+  "builds list"*pix-deploy@*) printf '%b\\n' "$DEPLOYED" ;;
   "builds describe"*) [ "$3" = "$INTRUDER" ] && echo WORKING || echo "$STATUS" ;;
 esac
 """
@@ -43,16 +45,18 @@ esac
 
 def gcloud(**values: str) -> str:
     known = {
+        "APPROVED": "SUCCESS",
         "ATTESTED": "[]",
+        "BUILT": "SUCCESS",
         "CHECKED": "SUCCESS",
         "CRITICAL": "",
+        "DEPLOYED": "SUCCESS",
         "HOLDER": "",
         "INTRUDER": "",
         "JOBS": "pix-drift pix-retrain",
         "LATEST": "",
         "MADE": DIGEST,
         "STATUS": "",
-        "UNBUILT": "",
         "THERE": "pix-decide pix-label pix-outcome pix-score",
     }
     given = known | {name.upper(): value for name, value in values.items()}
@@ -69,8 +73,8 @@ NOT_PUSHED = 'case "$1" in manifest) exit 1 ;; esac\n'
 
 
 def crane(tag: str = "") -> str:
-    """Return crane's stub: every image of staging is proven, and `tag` is the start of a tag that ours have."""
-    ours = f"*{REGISTRY}/*:{tag}*) echo {DIGEST} ;;" if tag else ""
+    """Return crane's stub: staging has every image, and our registry those of `tag`, if any."""
+    ours = f"*{REGISTRY}/*:{tag}) echo {DIGEST} ;;" if tag else ""
     known = f"*staging*) echo {DIGEST} ;; {ours} *) exit 1 ;;"
     return f'case "$1" in digest) case "$2" in {known} esac ;; esac\n'
 

@@ -1,22 +1,23 @@
 """Only images that the pipeline has attested run: its attestations, the policy, and all that names the policy."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.deploy.stage import DESK, FUNCTIONS, ROOT
-from tests.infra.configuration import Configuration, plain
+from tests.infra.configuration import Configuration
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.matching import match
-from tests.infra.pipeline import DIGEST, read, run
-from tests.infra.stubs import REGISTRY, answers, gcloud, position
+from tests.infra.pipeline import ACCOUNTS, DIGEST, FILES, read, run, scripts
+from tests.infra.stubs import REGISTRY, answers, gcloud
 
-TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
+TERRAFORM = Configuration.read()
 NAMES = match(
     r"ATTESTOR=(\S+)\nKEYRING=(\S+)\nSIGNED_BY=(\d+)\n", (ROOT / "infra" / "deploy" / "names.sh").read_text("utf-8")
 )
-ATTESTING = ("staging", "plan")
+ATTESTING = ("attest", "promote")
 IMAGES = ("jobs", *FUNCTIONS, DESK)
 KEY = f"projects/bank/locations/southamerica-east1/keyRings/{NAMES[2]}/cryptoKeys/{NAMES[1]}/cryptoKeyVersions/"
 
@@ -40,46 +41,52 @@ def test_every_image_is_attested_by_its_digest_and_checked_against_the_attestor(
 @pytest.mark.parametrize(("version", "again"), [(NAMES[3], 0), ("9", len(IMAGES))])
 def test_an_attestation_is_made_once_by_each_version_of_the_key(tmp_path: Path, version: str, again: int) -> None:
     there = f'[{{"publicKeyId": "//cloudkms.googleapis.com/v1/{KEY}{version}"}}]'
-    assert len(attested(tmp_path, "staging", there)) == again
+    assert len(attested(tmp_path, "attest", there)) == again
 
 
-def test_an_attestation_that_cannot_be_looked_up_or_made_stops_the_deployment(tmp_path: Path) -> None:
+def test_an_attestation_that_cannot_be_looked_up_or_made_fails_the_build_that_a_deployment_waits_for(
+    tmp_path: Path,
+) -> None:
     for part in ("list", "sign-and-create"):
         refused = f'case "$*" in *"attestations {part}"*) exit 1 ;; esac\n' + gcloud()
-        ran = run("infra/deploy/cloudbuild.staging.yaml", tmp_path / part, answers(gcloud=refused))
-        assert ran.failed == "attest"
-        assert not [call for call in ran.calls if call.startswith("terraform")]
+        assert run("infra/deploy/cloudbuild.attest.yaml", tmp_path / part, answers(gcloud=refused)).failed == "attest"
 
 
 def test_nothing_is_attested_before_it_is_checked_and_built_or_copied_and_scanned(tmp_path: Path) -> None:
-    unbuilt = run(
-        "infra/deploy/cloudbuild.staging.yaml", tmp_path / "staging", answers(gcloud=gcloud(unbuilt="FAILURE"))
-    )
-    assert unbuilt.failed == "built"
-    unchecked = run(
-        "infra/deploy/cloudbuild.staging.yaml", tmp_path / "unchecked", answers(gcloud=gcloud(checked="FAILURE"))
-    )
-    assert unchecked.failed == "built"
-    critical = answers(gcloud=gcloud(critical="CRITICAL\tCVE-2026-1"))
-    scanned = run("infra/deploy/cloudbuild.plan.yaml", tmp_path / "plan", critical)
-    assert scanned.failed == "scan"
-    for ran in (unbuilt, unchecked, scanned):
-        assert not [call for call in ran.calls if "attestations" in call]
-    steps = [step["id"] for step in read("infra/deploy/cloudbuild.plan.yaml")["steps"]]
-    assert steps.index("promote") < steps.index("scan") < steps.index("attest")
+    refused = {
+        ("attest", "built"): [gcloud(built="FAILURE"), gcloud(checked="FAILURE"), gcloud(checked="WORKING")],
+        ("promote", "deployed"): [gcloud(deployed="FAILURE"), gcloud(checked="FAILURE"), gcloud(approved="")],
+        ("promote", "scan"): [gcloud(critical="CRITICAL\tCVE-2026-1")],
+    }
+    for (build, step), stubs in refused.items():
+        for number, stub in enumerate(stubs):
+            folder = tmp_path / f"{step}{number}"
+            ran = run(f"infra/deploy/cloudbuild.{build}.yaml", folder, answers(gcloud=stub))
+            assert ran.failed == step, ran.output
+            assert not [call for call in ran.calls if "attestations" in call]
+    steps = [step["id"] for step in read("infra/deploy/cloudbuild.promote.yaml")["steps"]]
+    assert steps == ["deployed", "promote", "scan", "attest"]
 
 
-def test_images_are_attested_before_anything_runs_them(tmp_path: Path) -> None:
-    ran = run("infra/deploy/cloudbuild.staging.yaml", tmp_path, answers())
-    assert position(ran.calls, "sign-and-create") < position(ran.calls, r"^terraform .* apply ")
+@pytest.mark.parametrize("build", ["staging", "plan"])
+def test_nothing_is_planned_with_images_that_are_not_attested(tmp_path: Path, build: str) -> None:
+    ran = run(f"infra/deploy/cloudbuild.{build}.yaml", tmp_path, answers(gcloud=gcloud(approved="FAILURE")))
+    assert ran.failed == "attested"
+    assert "let its build as pix-attest in bank succeed (FAILURE)" in ran.output
+    assert not [call for call in ran.calls if call.startswith("terraform")]
 
 
-def test_the_accounts_that_build_and_test_cannot_attest() -> None:
-    for name in ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml"):
-        assert "attest" not in str(read(name))
-    for kind in ("kms_crypto_key", "container_analysis_note", "binary_authorization_attestor"):
-        member = BOOTSTRAP.resource(f"google_{kind}_iam_member", "attests")["member"]
-        assert plain(member) == "${google_service_account.deploy.member}"
+def test_only_builds_of_the_account_that_attests_attest() -> None:
+    attesting = {ACCOUNTS[name] for name in FILES if "attest.sh" in str(read(name))}
+    assert attesting == {"pix-attest"}
+    assert not re.search(r"\b(python|pip|make|uv)\b", re.sub(r"#.*", "", scripts("pix-attest"))), "code of a package"
+    tools = {step["name"].partition("@")[0].rpartition(":")[0] for name in ATTESTING for step in _steps(name)}
+    assert tools == {"gcr.io/google.com/cloudsdktool/google-cloud-cli", "gcr.io/go-containerregistry/crane/debug"}
+
+
+def _steps(build: str) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = read(f"infra/deploy/cloudbuild.{build}.yaml")["steps"]
+    return steps
 
 
 def test_everything_that_runs_an_image_names_the_policy() -> None:

@@ -10,7 +10,9 @@ import pytest
 from infra.deploy.stage import ROOT
 from tests.infra.configuration import Configuration, plain
 from tests.infra.evaluation import Refused, evaluate
+from tests.infra.matching import match
 from tests.infra.test_deployment_rights import NEEDED
+from tests.infra.variables import IMAGES
 
 BOOTSTRAP = Configuration.read("bootstrap")
 EVERYTHING = {
@@ -37,22 +39,33 @@ EVERYTHING = {
     "spark": True,
     "state_bucket": "state",
 }
+RUNS_AS = ("service_account", "service_account_email", "service_account_name")
 AGENTS = "agents of Google's services"
 SIGNERS = ("challenge", "compare", "probation", "retrain")
+ATTESTS = {
+    "roles/binaryauthorization.attestorsVerifier on binary_authorization_attestor",
+    "roles/cloudkms.signerVerifier on kms_crypto_key",
+    "roles/containeranalysis.notes.attacher on container_analysis_note",
+    "roles/containeranalysis.notes.occurrences.viewer on container_analysis_note",
+    "roles/containeranalysis.occurrences.editor on project",
+    "roles/logging.logWriter on project",
+    "roles/storage.objectViewer on storage_bucket",
+}
 GRANTED = {
     "deploy": {
         *(f"{role} on project" for role in NEEDED),
-        "roles/artifactregistry.writer on artifact_registry_repository",
+        "roles/artifactregistry.reader on artifact_registry_repository",
         "roles/billing.costsManager on billing_account",
-        "roles/binaryauthorization.attestorsVerifier on binary_authorization_attestor",
         "roles/cloudkms.publicKeyViewer on kms_crypto_key",
-        "roles/cloudkms.signerVerifier on kms_crypto_key",
         "roles/cloudkms.viewer on kms_crypto_key",
-        "roles/containeranalysis.notes.attacher on container_analysis_note",
-        "roles/containeranalysis.notes.occurrences.viewer on container_analysis_note",
         "roles/iam.serviceAccountAdmin on service_account",
         "roles/iam.serviceAccountUser on service_account",
         "roles/resourcemanager.projectIamAdmin on project",
+    },
+    "builders.attest": {
+        *ATTESTS,
+        "roles/artifactregistry.reader on artifact_registry_repository",
+        "roles/cloudbuild.builds.viewer on project",
     },
     "builders.build": {
         "roles/artifactregistry.writer on artifact_registry_repository",
@@ -71,7 +84,10 @@ GRANTED = {
     **{f"parts.{part}": {"roles/cloudkms.signer on kms_crypto_key"} for part in SIGNERS},
     "parts.schedule": {"roles/iam.serviceAccountUser on service_account"},
     "a cluster": {"roles/iam.workloadIdentityUser on service_account"},
-    "serviceAccount:reader": {"roles/artifactregistry.reader on artifact_registry_repository"},
+    "serviceAccount:reader": {
+        "roles/artifactregistry.reader on artifact_registry_repository",
+        "roles/cloudbuild.builds.viewer on project",
+    },
     "jobs of the repository": {"roles/iam.workloadIdentityUser on service_account"},
     AGENTS: {"roles/cloudkms.cryptoKeyEncrypterDecrypter on kms_crypto_key"},
 }
@@ -82,6 +98,23 @@ UNRESTRICTED = {
     *("networkconnectivity", "servicenetworking", "sts", "telemetry"),
 }
 """APIs that hold nothing but configuration, or belong to one that is restricted (bigquerystorage)."""
+
+
+IN_PRODUCTION = {
+    **{account: roles for account, roles in GRANTED.items() if account not in ("builders.build", "builders.test")},
+    "builders.attest": {
+        *ATTESTS,
+        "roles/artifactregistry.writer on artifact_registry_repository",
+        "roles/ondemandscanning.admin on project",
+    },
+}
+"""Production builds nothing, and copies what it attests."""
+
+
+@pytest.fixture(scope="module")
+def production(terraform: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    given = {**EVERYTHING, "environment": "production"}
+    return evaluate(terraform, tmp_path_factory.mktemp("production"), given, "bootstrap")
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +138,48 @@ def _instances(value: Any) -> list[dict[str, Any]]:
     return [value] if "member" in value else list(value.values())
 
 
-def test_each_account_has_exactly_its_listed_roles(everything: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("environment", "granted"), [("everything", GRANTED), ("production", IN_PRODUCTION)])
+def test_each_account_has_exactly_its_listed_roles(
+    request: pytest.FixtureRequest, environment: str, granted: dict[str, set[str]]
+) -> None:
     found = defaultdict(set)
-    for address, value in everything.items():
+    for address, value in request.getfixturevalue(environment).items():
         kind = address.partition(".")[0].removeprefix("google_")
         if kind.endswith("_iam_member"):
             for each in _instances(value):
                 found[_account(each["member"])].add(f"{each['role']} on {kind.removesuffix('_iam_member')}")
-    assert dict(found) == GRANTED
+    assert dict(found) == granted
+
+
+def _grants(made: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the grants on resources of a kind."""
+    found = [value for address, value in made.items() if address.startswith(f"google_{kind}_iam_member.")]
+    return [each for value in found for each in _instances(value)]
+
+
+def test_one_account_attests_and_neither_the_deployment_nor_a_part_can_act_as_it(
+    everything: dict[str, Any], production: dict[str, Any]
+) -> None:
+    for made in (everything, production):
+        key = made["google_kms_crypto_key.images"]["id"]
+        signing = [each for each in _grants(made, "kms_crypto_key") if each["crypto_key_id"] == key]
+        assert {_account(each["member"]) for each in signing} == {"builders.attest"}
+        acting = _grants(made, "service_account")
+        for name in made["google_service_account.builders"]:
+            account = f"google_service_account/builders.{name}/name"
+            of_builder = [each["member"] for each in acting if each["service_account_id"] == account]
+            assert [_account(member) for member in of_builder] == ["github"]
+
+
+def test_only_the_build_pushes_to_staging_and_only_what_attests_to_production(
+    everything: dict[str, Any], production: dict[str, Any]
+) -> None:
+    reader, writer = (f"roles/artifactregistry.{role}" for role in ("reader", "writer"))
+    for made, pushes in ((everything, "builders.build"), (production, "builders.attest")):
+        granted = _grants(made, "artifact_registry_repository")
+        assert {each["role"] for each in granted} == {reader, writer}
+        assert [_account(each["member"]) for each in granted if each["role"] == writer] == [pushes]
+        assert made["google_artifact_registry_repository.images"]["docker_config"][0]["immutable_tags"] is True
 
 
 def test_the_deployment_can_neither_use_nor_grant_the_key_that_signs_models(everything: dict[str, Any]) -> None:
@@ -123,8 +190,7 @@ def test_the_deployment_can_neither_use_nor_grant_the_key_that_signs_models(ever
         part: (f"google_service_account/parts.{part}/member", "roles/cloudkms.signer") for part in SIGNERS
     }
     assert {each["crypto_key_id"] for each in (*reads.values(), *signs.values())} == {key["id"]}
-    attests = everything["google_kms_crypto_key_iam_member.attests"]
-    assert attests["crypto_key_id"] == everything["google_kms_crypto_key.images"]["id"] != key["id"]
+    assert everything["google_kms_crypto_key.images"]["id"] != key["id"]
     assert not [address for address in everything if "kms_key_ring_iam" in address]
     assert not [block.address for block in Configuration.read().of("resource") if "kms" in block.labels[0]]
     ring, path = everything["google_kms_key_ring.models"], plain(Configuration.read().local("model_key"))
@@ -135,10 +201,32 @@ def test_the_deployment_can_neither_use_nor_grant_the_key_that_signs_models(ever
         assert other["key_ring"] == everything["google_kms_key_ring.pix"]["id"]
 
 
-def test_the_deployment_runs_parts_as_their_accounts_and_can_change_none_of_them(everything: dict[str, Any]) -> None:
+def _run_as(value: Any) -> set[str]:
+    """Return the parts as whose accounts Terraform lets something run."""
+    if isinstance(value, list):
+        return {part for each in value for part in _run_as(each)}
+    if not isinstance(value, dict):
+        return set()
+    names = [each for name, each in value.items() if name in RUNS_AS and isinstance(each, str)]
+    found = {match(r"^pix-(\w+)@", each)[1] for each in names if each.startswith("pix-")}
+    return found | {part for each in value.values() for part in _run_as(each)}
+
+
+def test_the_deployment_runs_parts_as_their_accounts_and_can_change_none_of_them(
+    everything: dict[str, Any],
+    deployed: dict[str, Any],
+    deployed_otherwise: dict[str, Any],
+    terraform: str,
+    tmp_path: Path,
+) -> None:
+    deployments = (
+        deployed,
+        deployed_otherwise,
+        evaluate(terraform, tmp_path, {**IMAGES, "desk_domain": "desk.my-bank.example"}),
+    )
     parts = set(everything["google_service_account.parts"])
     runs = everything["google_service_account_iam_member.deploy_runs"]
-    assert set(runs) == parts | {"build", "deploy", "test"}
+    assert set(runs) == parts - {"batch"} == {part for each in deployments for part in _run_as(each)}
     assert {each["role"] for each in runs.values()} == {"roles/iam.serviceAccountUser"}
     lends = everything["google_service_account_iam_member.deploy_lends"]
     lent = Configuration.read().resources("google_service_account_iam_member")

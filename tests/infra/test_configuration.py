@@ -82,7 +82,7 @@ def test_every_referenced_name_is_defined(configuration: Configuration) -> None:
     defined = {block.address for block in configuration.blocks if block.labels}
     local = set(configuration.locals())
     for block in configuration.blocks:
-        if block.kind == "moved":  # it names what was before
+        if block.kind in ("moved", "removed"):  # it names what was before
             continue
         for path in references(block.body):
             if path[0] == "var":

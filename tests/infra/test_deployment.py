@@ -36,9 +36,11 @@ def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
     checked = run("infra/deploy/cloudbuild.checks.yaml", tmp_path / "checks", answers())
     built = run("cloudbuild.yaml", tmp_path / "build", answers())
     assert (checked.failed, built.failed) == (None, None), checked.output + built.output
+    attested = run("infra/deploy/cloudbuild.attest.yaml", tmp_path / "attested", answers())
+    assert attested.failed is None, attested.output
     ran = run(STAGING, tmp_path / "deployment", answers(make=make))
     assert ran.failed is None, ran.output
-    calls = checked.calls + built.calls + ran.calls
+    calls = checked.calls + built.calls + attested.calls + ran.calls
     order = [
         r"^run$",
         r"^make audit",
@@ -203,13 +205,6 @@ def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path: Path) -> Non
     assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
-def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
-    ran = run(STAGING, tmp_path, answers())
-    marked = [call for call in ran.calls if call.startswith("crane tag")]
-    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", *FUNCTIONS, DESK)]
-    assert position(ran.calls, "crane tag") > position(ran.calls, r"terraform .* plan .*proven\.tfvars")
-
-
 @pytest.mark.parametrize(
     "refused",
     [
@@ -219,23 +214,38 @@ def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
     ],
     ids=["smoke", "candidate", "jobs"],
 )
-def test_refused_image_is_not_marked_proven(tmp_path: Path, refused: dict[str, str]) -> None:
-    ran = run(STAGING, tmp_path, refused)
-    assert ran.failed
-    assert not [call for call in ran.calls if call.startswith("crane tag")]
+def test_a_build_that_refuses_an_image_fails_so_that_production_takes_none_of_it(
+    tmp_path: Path, refused: dict[str, str]
+) -> None:
+    assert run(STAGING, tmp_path, refused).failed
 
 
-def test_production_copies_and_scans_the_images_of_staging_before_its_plan_is_shown(tmp_path: Path) -> None:
-    ran = run("infra/deploy/cloudbuild.plan.yaml", tmp_path, answers())
+def test_production_copies_scans_and_attests_the_images_that_staging_has_deployed(tmp_path: Path) -> None:
+    ran = run("infra/deploy/cloudbuild.promote.yaml", tmp_path, answers())
     assert ran.failed is None, ran.output
+    asked = [
+        match(r"--project=(\S+) --region=(\S+) .*~/(\S+)@$", call).groups()
+        for call in ran.calls
+        if "builds list" in call
+    ]
+    accounts = ("pix-test", "pix-build", "pix-attest", "pix-deploy")
+    assert asked == [("staging", "southamerica-east1", account) for account in accounts]
     copied = [call for call in ran.calls if call.startswith("crane copy")]
     assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs@{DIGEST} {REGISTRY}/jobs:c0ffee"
     assert len(copied) == len(("jobs", *FUNCTIONS, DESK))
-    assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
     assert len([call for call in ran.calls if re.match(r"gcloud .* scan .*--remote", call)]) == len(copied)
+    assert position(ran.calls, r"scan .*/console:") < position(ran.calls, "sign-and-create")
+
+
+def test_the_plan_of_production_is_kept_for_its_approver_and_changes_nothing(tmp_path: Path) -> None:
+    ran = run("infra/deploy/cloudbuild.plan.yaml", tmp_path, answers())
+    assert ran.failed is None, ran.output
+    assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
     assert ran.calls[-1] == f"gcloud storage cp build/proven.plan.json {SHOWN}"
     assert not [
-        call for call in ran.calls if re.search(r"^docker |^pack |update-traffic|deploy.migrate| apply ", call)
+        call
+        for call in ran.calls
+        if re.search(r"^docker |^pack |^crane |update-traffic|deploy.migrate| apply ", call)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Images of a version are pushed, copied and marked once, as tags cannot be moved, and deployments await them."""
+"""Images of a version are pushed and copied once, as tags cannot be moved, and builds await those before them."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from infra.deploy.stage import ROOT
 from tests.infra.pipeline import read, run
 from tests.infra.stubs import REGISTRY, answers, crane, gcloud
 
-STAGING = "infra/deploy/cloudbuild.staging.yaml"
+ATTEST = "infra/deploy/cloudbuild.attest.yaml"
 
 
 def test_an_image_that_was_pushed_before_stays(tmp_path: Path) -> None:
@@ -55,25 +55,17 @@ def test_deployments_install_wheels_alone() -> None:
 
 
 def test_an_image_that_was_copied_before_is_not_copied_again(tmp_path: Path) -> None:
-    ran = run("infra/deploy/cloudbuild.plan.yaml", tmp_path, answers(crane=crane("c0ffee")), {"promote"})
+    ran = run("infra/deploy/cloudbuild.promote.yaml", tmp_path, answers(crane=crane("c0ffee")), {"promote"})
     assert ran.failed is None, ran.output
     assert not [call for call in ran.calls if call.startswith("crane copy")]
 
 
-def test_an_image_that_was_proven_before_is_not_marked_again(tmp_path: Path) -> None:
-    ran = run(STAGING, tmp_path, answers(crane=crane("proven-c0ffee")), {"prepare", "prove"})
-    assert ran.failed is None, ran.output
-    assert [call for call in ran.calls if call == f"crane digest {REGISTRY}/jobs:proven-c0ffee"]
-    assert not [call for call in ran.calls if call.startswith("crane tag")]
-
-
-def test_a_deployment_waits_for_the_images_of_its_build(tmp_path: Path) -> None:
+def test_attestations_wait_for_the_checks_and_the_build_of_the_images(tmp_path: Path) -> None:
     late = f"""case "$*" in
-      "artifacts docker images describe"*) [ -e "$CALLS.slept" ] || exit 1 ;;
-      "builds list"*pix-build@*) echo WORKING; exit 0 ;;
+      "builds list"*pix-build@*) [ -e "$CALLS.slept" ] || {{ echo WORKING; exit 0; }} ;;
     esac
     {gcloud()}"""
-    ran = run(STAGING, tmp_path, answers(gcloud=late, sleep='touch "$CALLS.slept"'), {"built"})
+    ran = run(ATTEST, tmp_path, answers(gcloud=late, sleep='touch "$CALLS.slept"'), {"built"})
     assert ran.failed is None, ran.output
     assert ran.calls.count("sleep 30") == 1
 
@@ -81,17 +73,23 @@ def test_a_deployment_waits_for_the_images_of_its_build(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failing", "told"),
     [
-        ({"unbuilt": "FAILURE"}, "let its checks (SUCCESS) and pix-build (FAILURE) succeed"),
-        ({"checked": "FAILURE"}, "let its checks (FAILURE) and pix-build (none) succeed"),
-        ({"checked": ""}, "let its checks (none) and pix-build (none) succeed"),
-        ({"checked": "WORKING"}, "let its checks (WORKING) and pix-build (none) succeed"),
+        ({"built": "FAILURE"}, "let its build as pix-build in bank succeed (FAILURE)"),
+        ({"checked": "FAILURE"}, "let its build as pix-test in bank succeed (FAILURE)"),
+        ({"checked": ""}, "let its build as pix-test in bank succeed (none)"),
+        ({"checked": "WORKING\\nFAILURE"}, "let its build as pix-test in bank succeed (WORKING)"),
     ],
     ids=str,
 )
-def test_a_deployment_ends_unless_its_checks_and_the_build_of_its_images_succeed(
+def test_nothing_waits_longer_than_two_hours_or_for_a_build_that_has_failed(
     tmp_path: Path, failing: dict[str, str], told: str
 ) -> None:
-    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(**failing)), {"built"})
+    ran = run(ATTEST, tmp_path, answers(gcloud=gcloud(**failing)), {"built"})
     assert ran.failed == "built"
     assert told in ran.output
-    assert not [call for call in ran.calls if call.startswith("terraform")]
+    waited = sum(int(call.removeprefix("sleep ")) for call in ran.calls if call.startswith("sleep "))
+    assert waited == (0 if "FAILURE)" in told else 7170)
+
+
+def test_one_success_of_a_version_is_enough(tmp_path: Path) -> None:
+    again = gcloud(checked="FAILURE\\nSUCCESS", built="WORKING\\nSUCCESS")
+    assert run(ATTEST, tmp_path, answers(gcloud=again), {"built"}).failed is None

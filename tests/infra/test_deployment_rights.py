@@ -2,43 +2,39 @@
 
 import re
 
-from infra.deploy.stage import ROOT
 from tests.infra.configuration import Configuration, arguments, plain, references
+from tests.infra.pipeline import scripts
 
 TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 
 # Reasons for each role of the deployment: resources that Terraform makes, and commands of the scripts.
 NEEDED = {
     "roles/bigquery.admin": r"google_bigquery_|-m infra\S*\.(migrate|smoke)",
-    "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds (describe|list)",
-    "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
+    "roles/cloudbuild.builds.viewer": r"gcloud builds (describe|list)",
     "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
     "roles/cloudsql.admin": r"google_sql_",
     "roles/compute.loadBalancerAdmin": r"google_compute_(backend_service|url_map|target_https_proxy"
     r"|global_forwarding_rule|managed_ssl_certificate|ssl_policy|region_network_endpoint_group)",
     "roles/compute.networkAdmin": r"google_compute_(network|subnetwork|global_address)|google_service_networking_",
     "roles/compute.securityAdmin": r"google_compute_firewall",
-    "roles/containeranalysis.occurrences.editor": r"gcloud beta container binauthz attestations",
+    "roles/containeranalysis.occurrences.viewer": r"gcloud artifacts docker images describe",
     "roles/iap.admin": r"google_iap_",
     "roles/logging.configWriter": r"google_logging_(metric|project_exclusion)",
     "roles/logging.logWriter": r"CLOUD_LOGGING_ONLY",
     "roles/memorystore.admin": r"google_memorystore_",
     "roles/monitoring.editor": r"google_monitoring_",
     "roles/networkconnectivity.consumerNetworkAdmin": r"google_network_connectivity_",
-    "roles/ondemandscanning.admin": r"gcloud artifacts docker images (scan|list-vulnerabilities)",
     "roles/pubsub.admin": r"google_pubsub_|-m infra\S*\.smoke",
     "roles/run.admin": r"google_cloud_run_v2_|gcloud run ",
     "roles/secretmanager.admin": r"google_secret_manager_",
     "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
     "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
 }
-# Covered by other grants in bootstrap: on the project with a condition, on the registry, keys, accounts, the note of
-# attestations, on the billing account.
+# Covered by other grants in bootstrap: on the project with a condition, on registry, keys, accounts, billing account.
 ELSEWHERE = (
     r"google_project_iam_(member|audit_config)|google_service_account_iam_member"
     r"|data google_project|google_billing_budget|random_password"
-    r"|gcloud artifacts docker images describe|docker push|crane (copy|digest|tag)|gcloud auth print-access-token"
-    r"|gcloud builds submit|data google_kms_crypto_key_version|gcloud container binauthz attestations list"
+    r"|gcloud auth print-access-token|data google_kms_crypto_key_version"
 )
 
 
@@ -46,11 +42,13 @@ def _done() -> set[str]:
     """Return the resource types and cloud commands of a deployment."""
     made = {block.labels[0] for block in TERRAFORM.of("resource", "ephemeral")}
     read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
-    scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
-    called = re.findall(
-        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra[\w.]+)", re.sub(r"#.*", "", scripts)
-    )
-    return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
+    return made | read | _called("pix-deploy") | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
+
+
+def _called(account: str, *without: str) -> set[str]:
+    """Return the cloud commands in the builds of an account."""
+    text = re.sub(r"#.*", "", scripts(account, *without))
+    return set(re.findall(r"\b(?:gcloud(?: [a-z][a-z-]*)+|docker push|crane [a-z]+)", text))
 
 
 def test_deployment_has_exactly_the_roles_that_it_needs() -> None:
@@ -62,11 +60,35 @@ def test_deployment_has_exactly_the_roles_that_it_needs() -> None:
     assert not unmet
 
 
+def test_what_attests_calls_exactly_the_commands_that_its_roles_are_for() -> None:
+    attesting = {
+        "gcloud artifacts docker images describe",
+        "gcloud beta container binauthz attestations sign-and-create",
+        "gcloud builds list",
+        "gcloud container binauthz attestations list",
+    }
+    copying = {
+        "crane copy",
+        "crane digest",
+        "gcloud artifacts docker images list-vulnerabilities",
+        "gcloud artifacts docker images scan",
+    }
+    assert _called("pix-attest", "infra/deploy/cloudbuild.promote.yaml") == attesting
+    assert _called("pix-attest") == attesting | copying
+
+
+def test_the_deployment_neither_attests_nor_pushes_nor_starts_a_build() -> None:
+    called = _called("pix-deploy")
+    assert not [each for each in called if re.search(r"binauthz|docker push|^crane|builds submit|triggers", each)]
+    assert {each for each in called if "builds" in each} == {"gcloud builds describe", "gcloud builds list"}
+
+
 def test_deployment_cannot_change_roles_or_apis() -> None:
     granted = {plain(role) for role in arguments(BOOTSTRAP.local("deploy_roles"))}
     assert not granted & {
         "roles/owner",
         "roles/editor",
+        "roles/cloudbuild.builds.editor",
         "roles/iam.roleAdmin",
         "roles/iam.serviceAccountAdmin",
         "roles/iam.serviceAccountTokenCreator",

@@ -21,7 +21,7 @@ from shared.serving.http.decide_api import DECISIONS
 from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.matching import match
-from tests.infra.variables import CONNECTED, DIGEST, IMAGES, KEY, OTHERWISE
+from tests.infra.variables import IMAGES, KEY, OTHERWISE
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -185,68 +185,6 @@ def test_missing_outcomes_are_watched_only_if_published(
     assert watched == [True, False]
 
 
-def test_without_a_repository_there_are_no_triggers(deployed: dict[str, Any]) -> None:
-    assert deployed["google_cloudbuild_trigger.pipeline"] == {}
-
-
-def test_staging_checks_pull_requests_and_deploys_main(
-    deployed_otherwise: dict[str, Any], bootstrapped: dict[str, Any]
-) -> None:
-    triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
-    check, deploy = triggers["pix-check"], triggers["pix-deploy"]
-    assert check["filename"] == "infra/deploy/cloudbuild.checks.yaml"
-    assert check["repository_event_config"][0]["pull_request"][0]["branch"] == "^main$"
-    assert "push" not in check["repository_event_config"][0] or not check["repository_event_config"][0]["push"]
-    build, test = triggers["pix-build"], triggers["pix-test"]
-    files = {"cloudbuild.yaml": build, "infra/deploy/cloudbuild.staging.yaml": deploy, check["filename"]: test}
-    for file, trigger in files.items():
-        assert (trigger["filename"], trigger["repository_event_config"][0]["push"][0]["branch"]) == (file, "^main$")
-    made = {
-        **bootstrapped["google_service_account.builders"],
-        "deploy": bootstrapped["google_service_account.deploy"],
-    }
-    accounts = {"check": "test", "test": "test", "build": "build", "deploy": "deploy"}
-    for trigger, account in ((triggers[f"pix-{name}"], made[account]) for name, account in accounts.items()):
-        assert trigger["service_account"].endswith(
-            f"/serviceAccounts/{account['account_id']}@my-bank-pix-staging.iam.gserviceaccount.com"
-        )
-    assert build["substitutions"]["_BASE_DIGEST"] == DIGEST
-    assert build["substitutions"]["_RUN_IMAGE"] == OTHERWISE["run_image"]
-
-
-def test_the_account_that_builds_may_only_push_and_the_one_that_tests_may_nothing(
-    bootstrapped: dict[str, Any],
-) -> None:
-    grants = [
-        (account, address.partition(".")[0].removeprefix("google_").removesuffix("_iam_member"), each["role"])
-        for address, made in bootstrapped.items()
-        if "_iam_member.build" in address
-        for account, each in made.items()
-    ]
-    assert sorted(grants) == [
-        ("build", "artifact_registry_repository", "roles/artifactregistry.writer"),
-        ("build", "project", "roles/logging.logWriter"),
-        ("build", "project", "roles/ondemandscanning.admin"),
-        ("test", "project", "roles/logging.logWriter"),
-    ]
-    assert bootstrapped["google_artifact_registry_repository.images"]["docker_config"][0]["immutable_tags"] is True
-
-
-def test_production_deploys_a_tag_after_approval(terraform: str, tmp_path: Path) -> None:
-    registry = "southamerica-east1-docker.pkg.dev/my-bank-pix-staging/pix"
-    production = {**CONNECTED, "environment": "production", "promote_from": registry}
-    deployed = evaluate(terraform, tmp_path, production)
-    triggers = deployed["google_cloudbuild_trigger.pipeline"]
-    assert {trigger["repository_event_config"][0]["push"][0]["tag"] for trigger in triggers.values()} == {
-        "^v[0-9].*$"
-    }
-    asks = {name: trigger["approval_config"][0]["approval_required"] for name, trigger in triggers.items()}
-    assert asks == {"pix-deploy": True, "pix-plan": True}, "the code of a tag runs as the deployment in both"
-    assert triggers["pix-deploy"]["filename"] == "infra/deploy/cloudbuild.production.yaml"
-    assert triggers["pix-plan"]["filename"] == "infra/deploy/cloudbuild.plan.yaml"
-    assert triggers["pix-plan"]["substitutions"]["_FROM_REGISTRY"] == registry
-
-
 @pytest.mark.parametrize("view", tables.views("my-bank-pix-staging", "pix", 87.0), ids=lambda view: view.name)
 def test_view_matches_the_code(deployed: dict[str, Any], view: ViewSpec) -> None:
     kind = ("materialized", "materialized_view") if view.name in tables.MATERIALIZED else ("views", "view")
@@ -297,11 +235,12 @@ def test_budget_exists_only_with_a_billing_account(
     assert not deployed_otherwise["google_billing_budget.pix"]
 
 
-def test_deployment_may_push_to_the_registry(bootstrapped: dict[str, Any]) -> None:
+def test_builds_and_deployment_have_one_registry(bootstrapped: dict[str, Any]) -> None:
     images = bootstrapped["google_artifact_registry_repository.images"]
     assert (images["repository_id"], images["location"]) == ("pix", "southamerica-east1")
-    pushes = bootstrapped["google_artifact_registry_repository_iam_member.deploy"]
-    assert (pushes["role"], pushes["repository"]) == ("roles/artifactregistry.writer", images["name"])
+    builders = bootstrapped["google_artifact_registry_repository_iam_member.builders"]
+    deployment = bootstrapped["google_artifact_registry_repository_iam_member.deploy"]
+    assert {each["repository"] for each in (*builders.values(), deployment)} == {images["name"]}
 
 
 def test_deployment_may_grant_exactly_the_project_roles(
@@ -367,8 +306,6 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "desk_image": "southamerica-east1-docker.pkg.dev/p/pix/console:latest",
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
-        "builder": "gcr.io/buildpacks/builder:latest",
-        "run_image": "gcr.io/buildpacks/run:latest",
         "publishers": {"pix-transactions": ["allUsers"]},
         "settings": {"PIX_HMAC_KEY": "x"},
         "feed": "both",
@@ -381,8 +318,6 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "the desk by its digest",
         "jobs by its digest",
         "older than 180 days",
-        "the builder by its digest",
-        "the run image by its digest",
         "No topic may be public",
         "Only the settings listed",
         "feed must be push, pull, kubernetes or spark",
@@ -394,17 +329,3 @@ def test_published_outcomes_need_a_publisher(terraform: str, tmp_path: Path) -> 
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, {**IMAGES, "outcomes": "published", "publishers": {}})
     assert "name the publisher of pix-outcomes" in re.sub(r"\s*│?\s+", " ", str(refused.value))
-
-
-@pytest.mark.parametrize(
-    "lacking",
-    ["base_digest", "builder", "run_image"],
-)
-def test_pipeline_without_a_pinned_base_builder_or_run_image_is_refused(
-    terraform: str, tmp_path: Path, lacking: str
-) -> None:
-    given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"], "run_image": OTHERWISE["run_image"]}
-    with pytest.raises(Refused) as refused:
-        evaluate(terraform, tmp_path, {name: value for name, value in given.items() if name != lacking})
-    reason = "needs a base_digest, a builder and its run_image"
-    assert reason in re.sub(r"\s*│?\s+", " ", str(refused.value))

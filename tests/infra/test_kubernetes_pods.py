@@ -134,7 +134,8 @@ def test_a_deployment_names_every_image_by_its_digest(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "infra" / "terraform" / "environments", tmp_path / "infra" / "terraform" / "environments")
     stub = tmp_path / "tools" / "gcloud"
     stub.parent.mkdir()
-    answer = f'case "$5" in *:proven-c0ffee) echo sha256:{"d" * 64} ;; *) exit 1 ;; esac'
+    built = 'case "$*" in "builds list"*pix-deploy@*) echo SUCCESS; exit 0 ;; esac'
+    answer = f'{built}\ncase "$5" in *:c0ffee) echo sha256:{"d" * 64} ;; *) exit 1 ;; esac'
     stub.write_text(f"#!/bin/sh\n{answer}\n", "utf-8")
     stub.chmod(0o755)
     given = {"ENVIRONMENT": "production", "PROJECT": "bank", "REGION": "r1", "VERSION": "c0ffee"}

@@ -64,13 +64,13 @@ def test_builders_are_pinned_by_the_digests_of_their_registries(tmp_path: Path) 
 
 
 def test_no_trigger_is_made_for_builders_without_digests(terraform: str, tmp_path: Path) -> None:
-    (lifecycle,) = TERRAFORM.resource("google_cloudbuild_trigger", "pipeline")["lifecycle"]
+    (lifecycle,) = BOOTSTRAP.resource("google_cloudbuild_trigger", "pipeline")["lifecycle"]
     condition: str = plain(lifecycle["precondition"][0]["condition"])
     expression = condition.removeprefix("${").removesuffix("}")
     environment = pipeline_in(tmp_path)
 
     def pinned(name: str) -> str:
-        asked = expression.replace("${path.module}/../../${each.value.file}", str(tmp_path / name))
+        asked = expression.replace("${path.module}/../../../${each.value.file}", str(tmp_path / name))
         command = [terraform, "console"]
         done = subprocess.run(command, input=asked, cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
@@ -103,8 +103,10 @@ def test_every_image_is_named_by_a_digest_or_filled_by_a_script() -> None:
         assert {"--builder=${_BUILDER}", "--run-image=${_RUN_IMAGE}", "--trust-builder"} <= set(step["args"])
     run = {plain(found) for block in TERRAFORM.of("resource") for found in _images(block.body)}
     assert run == {"${var.function_images[each.key]}", "${var.desk_image}", "${var.jobs_image}"}
-    for name in ("base_digest", "builder", "desk_image", "function_images", "jobs_image", "run_image", "spark_image"):
+    for name in ("desk_image", "function_images", "jobs_image", "spark_image"):
         assert "sha256:[0-9a-f]{64}$" in str(TERRAFORM.variable(name)["validation"])
+    for name in ("base_digest", "builder", "run_image"):
+        assert "sha256:[0-9a-f]{64}$" in str(BOOTSTRAP.variable(name)["validation"])
 
 
 def _images(value: Any) -> list[str]:
@@ -126,8 +128,8 @@ def test_substitutions_are_used_and_have_values(name: str) -> None:
 
 
 def test_trigger_sets_exactly_the_empty_substitutions() -> None:
-    environments = arguments(TERRAFORM.local("all_triggers"))
-    everywhere = set(arguments(TERRAFORM.local("deploy_substitutions")))
+    environments = arguments(BOOTSTRAP.local("all_triggers"))
+    everywhere = set(arguments(BOOTSTRAP.local("region_substitution")))
     for environment in environments.values():
         for trigger in arguments(environment).values():
             build = read(plain(trigger["file"]))
@@ -138,7 +140,7 @@ def test_trigger_sets_exactly_the_empty_substitutions() -> None:
 
 
 def test_environments_have_their_own_triggers() -> None:
-    staging, production = (arguments(TERRAFORM.local("all_triggers")[name]) for name in ("staging", "production"))
+    staging, production = (arguments(BOOTSTRAP.local("all_triggers")[name]) for name in ("staging", "production"))
     assert {plain(each["file"]) for each in (*staging.values(), *production.values())} == set(FILES)
     assert len({plain(each["tag"]) for each in production.values()}) == 1
     assert plain(production["pix-deploy"]["tag"]).startswith("^v")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from infra.deploy.stage import ROOT
-from tests.infra.pipeline import DIGEST, FILES, read
+from tests.infra.pipeline import ACCOUNTS, DIGEST, FILES, read
 
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FOLDER.glob("*.yml")}
@@ -73,14 +73,24 @@ def test_jobs_start_the_files_of_their_environment() -> None:
     assert {name: (each["environment"], each["file"]) for name, each in started.items()} == {
         "build": ("staging", "cloudbuild.yaml"),
         "test": ("staging", "infra/deploy/cloudbuild.checks.yaml"),
+        "attest": ("staging", "infra/deploy/cloudbuild.attest.yaml"),
         "staging": ("staging", "infra/deploy/cloudbuild.staging.yaml"),
+        "promote": ("production", "infra/deploy/cloudbuild.promote.yaml"),
         "plan": ("production", "infra/deploy/cloudbuild.plan.yaml"),
         "production": ("production", "infra/deploy/cloudbuild.production.yaml"),
     }
     for each in started.values():
         assert environment_of(each["file"]) == each["environment"]
-    assert WORKFLOWS["deploy"]["jobs"]["staging"]["needs"] == ["build", "test"]
-    assert WORKFLOWS["deploy"]["jobs"]["production"]["needs"] == "plan"
+    needs = {name: job.get("needs") for name, job in WORKFLOWS["deploy"]["jobs"].items()}
+    assert needs == {
+        "build": None,
+        "test": None,
+        "attest": ["build", "test"],
+        "staging": "attest",
+        "promote": None,
+        "plan": "promote",
+        "production": "plan",
+    }
 
 
 def test_tools_have_the_versions_of_the_pipeline() -> None:
@@ -118,15 +128,12 @@ def submitted(file: str, folder: Path, digest: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
 
 
-ACCOUNTS = {"cloudbuild.yaml": "pix-build", "infra/deploy/cloudbuild.checks.yaml": "pix-test"}
-
-
 @pytest.mark.parametrize("file", FILES)
 def test_a_build_gets_exactly_the_substitutions_that_its_file_lacks(file: str, tmp_path: Path) -> None:
     done = submitted(file, tmp_path, f"@{DIGEST}")
     assert done.returncode == 0, done.stderr
     (given,) = re.findall(r"--substitutions=(.*)", done.stdout)
-    assert f"serviceAccounts/{ACCOUNTS.get(file, 'pix-deploy')}@bank" in done.stdout
+    assert f"serviceAccounts/{ACCOUNTS[file]}@bank" in done.stdout
     values = dict(each.split("=") for each in given.split(","))
     own = read(file).get("substitutions", {})
     lacking = {name: GIVEN[name.removeprefix("_")] for name, value in own.items() if not value}

@@ -12,17 +12,10 @@ IMAGES = {  # set by prepare.sh
     "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
 }
 SPARK_IMAGE = f"southamerica-east1-docker.pkg.dev/p/pix/spark@{DIGEST}"
-CONNECTED = {
-    **IMAGES,
-    "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
-}
 OTHERWISE = {
-    **CONNECTED,
-    "base_digest": DIGEST,
+    **IMAGES,
     "billing_account": None,
     "feed": "pull",
-    "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
-    "run_image": f"gcr.io/buildpacks/run@{DIGEST}",
     "kms_key": KEY,
     "outcomes": "assumed",
     "notification_channels": ["projects/p/notificationChannels/1"],

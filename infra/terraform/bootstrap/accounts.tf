@@ -14,13 +14,11 @@ resource "google_service_account" "parts" {
   depends_on   = [google_project_service.apis]
 }
 
-# The accounts that it runs something as, and no other one: not Google's default accounts, which may be editors.
+# The accounts that it runs something as, and no other one: not Google's default accounts, which may be editors, no account of
+# a build, so that it starts none, and not that of the batches that people start (pix-batch). Cloud Run lets only who may act
+# as an account make or change a job of it, and the jobs that sign are among them: signing.tf says what follows.
 resource "google_service_account_iam_member" "deploy_runs" {
-  for_each = merge(
-    { for part, account in google_service_account.parts : part => account.name },
-    { for name, account in google_service_account.builders : name => account.name },
-    { deploy = google_service_account.deploy.name },
-  )
+  for_each = { for part, account in google_service_account.parts : part => account.name if part != "batch" }
 
   service_account_id = each.value
   role               = "roles/iam.serviceAccountUser"

@@ -1,6 +1,6 @@
 # Images that may run: those that the pipeline has attested (infra/deploy/attest.sh). Services, jobs and worker pools of Cloud
-# Run name this project's policy of Binary Authorization, and a cluster of GKE may. An owner makes it: the deployment can
-# sign with the key, and change neither it, nor the attestor, nor the policy.
+# Run name this project's policy of Binary Authorization, and a cluster of GKE may. An owner makes it. pix-attest
+# (build.tf) signs with the key, and nobody who deploys does.
 
 locals {
   image_algorithm = "EC_SIGN_P256_SHA256"
@@ -102,11 +102,11 @@ resource "google_org_policy_policy" "admission" {
   depends_on = [google_project_service.apis]
 }
 
-# The deployment attests; one more grant for it is on the project (deploy.tf).
+# One more grant for it is on the project (build.tf).
 resource "google_kms_crypto_key_iam_member" "attests" {
   crypto_key_id = google_kms_crypto_key.images.id
   role          = "roles/cloudkms.signerVerifier"
-  member        = google_service_account.deploy.member
+  member        = google_service_account.builders["attest"].member
 }
 
 resource "google_container_analysis_note_iam_member" "attests" {
@@ -114,11 +114,11 @@ resource "google_container_analysis_note_iam_member" "attests" {
 
   note   = google_container_analysis_note.images.name
   role   = each.key
-  member = google_service_account.deploy.member
+  member = google_service_account.builders["attest"].member
 }
 
 resource "google_binary_authorization_attestor_iam_member" "attests" {
   attestor = google_binary_authorization_attestor.images.name
   role     = "roles/binaryauthorization.attestorsVerifier"
-  member   = google_service_account.deploy.member
+  member   = google_service_account.builders["attest"].member
 }

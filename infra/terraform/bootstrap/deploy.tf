@@ -1,26 +1,25 @@
-# The account of Cloud Build in a deployment, which runs no test and builds no image, and the reason for each of its roles. It
-# is neither owner nor editor. On the project it can grant, to itself or anybody else, only the few roles that the parts
-# have there. It cannot change an account, a key that signs, or what bootstrap keeps. It runs parts as their accounts
-# (accounts.tf), so whoever may change the repository or approve a tag decides about the code that has their rights.
+# The account of Cloud Build in a deployment, which runs no test, builds, pushes and attests no image and starts no build, and
+# the reason for each of its roles. It is neither owner nor editor. On the project it can grant, to itself or anybody else,
+# only the few roles that the parts have there. It cannot change an account, a key that signs, or what bootstrap keeps. It runs
+# parts as their accounts (accounts.tf), so whoever may change the repository or approve a tag decides about the code that has
+# their rights.
 
 locals {
   deploy_roles = {
     "roles/bigquery.admin"                           = "dataset, tables, views, their rights, and scheduled queries"
-    "roles/cloudbuild.builds.editor"                 = "triggers, and the status of the build that holds the lock"
-    "roles/cloudbuild.connectionViewer"              = "the repository of the triggers"
+    "roles/cloudbuild.builds.viewer"                 = "the status of the build that holds the lock, and of the one that attests"
     "roles/cloudscheduler.admin"                     = "schedules"
     "roles/cloudsql.admin"                           = "MLflow's database"
     "roles/compute.loadBalancerAdmin"                = "the load balancer of the case desk"
     "roles/compute.networkAdmin"                     = "network, subnet, addresses, and the peering with Cloud SQL"
     "roles/compute.securityAdmin"                    = "the firewall"
-    "roles/containeranalysis.occurrences.editor"     = "attestations of images, which are valid by the key alone"
+    "roles/containeranalysis.occurrences.viewer"     = "the digests of images, beside which gcloud looks for how they were built"
     "roles/iap.admin"                                = "who may open the case desk"
     "roles/logging.configWriter"                     = "log-based metrics, and the exclusion of request logs"
     "roles/logging.logWriter"                        = "the logs of a build"
     "roles/memorystore.admin"                        = "Valkey"
     "roles/monitoring.editor"                        = "alerts, notification channels and the dashboard"
     "roles/networkconnectivity.consumerNetworkAdmin" = "the policy that gives Valkey its endpoints"
-    "roles/ondemandscanning.admin"                   = "scans of images"
     "roles/pubsub.admin"                             = "topics, subscriptions and their rights, and the Pix of the smoke test"
     "roles/run.admin"                                = "functions, jobs and MLflow, their rights, and traffic"
     "roles/secretmanager.admin"                      = "secrets and their rights"
@@ -43,7 +42,6 @@ resource "google_service_account" "deploy" {
 }
 
 resource "google_project_iam_member" "deploy" {
-  #checkov:skip=CKV_GCP_49:roles/cloudbuild.builds.editor starts builds, but only as the accounts that accounts.tf lets it run
   for_each = local.deploy_roles
 
   project = var.project_id

@@ -44,9 +44,19 @@ resource "google_artifact_registry_repository_iam_member" "readers" {
   member     = each.key
 }
 
+# Production takes only what has been deployed here, as the status of the builds says.
+resource "google_project_iam_member" "image_readers" {
+  for_each = toset(var.image_readers)
+
+  project    = var.project_id
+  role       = "roles/cloudbuild.builds.viewer"
+  member     = each.key
+  depends_on = [google_project_service.apis]
+}
+
 resource "google_artifact_registry_repository_iam_member" "deploy" {
   repository = google_artifact_registry_repository.images.name
   location   = var.region
-  role       = "roles/artifactregistry.writer"
+  role       = "roles/artifactregistry.reader"
   member     = google_service_account.deploy.member
 }

@@ -1,7 +1,9 @@
 # The key that signs models. Whoever may write the bucket of models decides nothing: functions believe only what a
 # version of this key has signed (shared/scoring/signature.py). Cloud KMS never gives the private key away, and only
 # the jobs that train, or move the pointer by themselves, may sign. The deployment reads its public keys, and can neither
-# use it nor say who may.
+# use it nor say who may. But it makes those jobs, which takes the right to act as their accounts, and tells the functions
+# which keys to believe: it could let a job sign, by arguments of its own, or have another key believed. No role allows a
+# deployment and forbids these: one without the right to start jobs would leave the right to change what a schedule starts.
 
 resource "google_kms_key_ring" "models" {
   name       = "pix" # ../signing.tf names it, and the key

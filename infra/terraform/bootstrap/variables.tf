@@ -20,6 +20,17 @@ variable "admitted_images" {
   }
 }
 
+variable "base_digest" {
+  description = "Digest of the base image of jobs/Dockerfile, sha256:...; a new digest patches the image."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.base_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.base_digest))
+    error_message = "base_digest must be sha256: followed by 64 hexadecimal digits."
+  }
+}
+
 variable "billing_account" {
   description = "Billing account in which the deployment may make a budget; null gives no such right. Granting it takes an administrator of the account."
   type        = string
@@ -30,6 +41,17 @@ variable "build_network" {
   description = "Network with private services access, projects/NUMBER/global/networks/NAME, that a private pool of Cloud Build is peered with; null makes no pool."
   type        = string
   default     = null
+}
+
+variable "builder" {
+  description = "Builder of Google's buildpacks, by digest (gcr.io/buildpacks/builder@sha256:...), that builds the images of the functions."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.builder == null || can(regex("@sha256:[0-9a-f]{64}$", var.builder))
+    error_message = "Name the builder by its digest, so that a rebuild uses the same one."
+  }
 }
 
 variable "environment" {
@@ -76,7 +98,7 @@ variable "image_key_versions" {
 }
 
 variable "image_readers" {
-  description = "Members that may read images: in staging, the deployment account of production, which must exist before."
+  description = "Members that may read images, and whether builds have succeeded: in staging, the account pix-attest of production, which must exist before."
   type        = list(string)
   default     = []
 }
@@ -128,7 +150,7 @@ variable "model_key_protection" {
 }
 
 variable "perimeter_egress" {
-  description = "Calls out of the perimeter, by a title: identities, projects (projects/NUMBER) and services. Production reads the registry of staging as pix-deploy."
+  description = "Calls out of the perimeter, by a title: identities, projects (projects/NUMBER) and services. Production reads the registry and the builds of staging as pix-attest."
   type        = map(object({ identities = list(string), projects = list(string), services = list(string) }))
   default     = {}
 }
@@ -155,16 +177,46 @@ variable "project_id" {
   type        = string
 }
 
+variable "promote_from" {
+  description = "In production, the registry of staging that images are copied from, REGION-docker.pkg.dev/PROJECT/pix."
+  type        = string
+  default     = null
+}
+
 variable "region" {
   description = "Region of every resource and of all stored data."
   type        = string
   default     = "southamerica-east1"
 }
 
+variable "repository" {
+  description = "Repository that starts the pipeline, as connected in Cloud Build: projects/.../locations/.../connections/.../repositories/...; null makes no triggers."
+  type        = string
+  default     = null
+
+  validation {
+    condition = var.repository == null || (
+      var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null && var.run_image != null
+    )
+    error_message = "With a repository, staging needs a base_digest, a builder and its run_image, and production needs promote_from."
+  }
+}
+
 variable "require_admission" {
   description = "Let the organisation's policy refuse what Cloud Run would run without the policy of images. Whoever applies it needs roles/orgpolicy.policyAdmin."
   type        = bool
   default     = false
+}
+
+variable "run_image" {
+  description = "Run image of that builder, by digest: the base of the images of the functions. `pack builder inspect` prints the tag that the builder names, and crane its digest; a new digest patches the images."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.run_image == null || can(regex("@sha256:[0-9a-f]{64}$", var.run_image))
+    error_message = "Name the run image by its digest, as its tag may name another base tomorrow."
+  }
 }
 
 variable "spark" {
@@ -174,7 +226,7 @@ variable "spark" {
 }
 
 variable "state_bucket" {
-  description = "Bucket of the state, into which GitHub's workflow uploads the source of a build; needed with github_repository_id."
+  description = "Bucket of the state, into which a person or GitHub's workflow uploads the source of a build; needed with github_repository_id."
   type        = string
   default     = null
 

@@ -1,72 +1,85 @@
 # Triggers of the pipeline, made if `repository` names a repository connected to Cloud Build. In staging, pull requests and
-# main are checked, and main is built and deployed, by three accounts; in production, a tag is planned and then deployed, each
-# after approval.
+# main are checked, and main is built, attested and deployed, by four accounts; in production, a tag is attested, planned and
+# then deployed, each after approval. A person makes them: whoever makes a trigger has to be able to act as its account.
 
 locals {
-  deploy_substitutions = { _REGION = var.region }
+  region_substitution = { _REGION = var.region }
   all_triggers = {
     staging = {
-      pix-check = {
-        file          = "infra/deploy/cloudbuild.checks.yaml"
-        pull_request  = "^main$"
-        branch        = null
-        tag           = null
-        account       = local.test_account
-        substitutions = {}
-      }
-      pix-test = {
-        file          = "infra/deploy/cloudbuild.checks.yaml"
+      pix-attest = {
+        file          = "infra/deploy/cloudbuild.attest.yaml"
         pull_request  = null
         branch        = "^main$"
         tag           = null
-        account       = local.test_account
-        substitutions = {}
+        account       = "attest"
+        substitutions = local.region_substitution
       }
       pix-build = {
         file         = "cloudbuild.yaml"
         pull_request = null
         branch       = "^main$"
         tag          = null
-        account      = local.build_account
-        substitutions = merge(local.deploy_substitutions, {
+        account      = "build"
+        substitutions = merge(local.region_substitution, {
           _BASE_DIGEST = var.base_digest
           _BUILDER     = var.builder
           _RUN_IMAGE   = var.run_image
         })
+      }
+      pix-check = {
+        file          = "infra/deploy/cloudbuild.checks.yaml"
+        pull_request  = "^main$"
+        branch        = null
+        tag           = null
+        account       = "test"
+        substitutions = {}
       }
       pix-deploy = {
         file          = "infra/deploy/cloudbuild.staging.yaml"
         pull_request  = null
         branch        = "^main$"
         tag           = null
-        account       = local.deploy_account
-        substitutions = local.deploy_substitutions
+        account       = "deploy"
+        substitutions = local.region_substitution
+      }
+      pix-test = {
+        file          = "infra/deploy/cloudbuild.checks.yaml"
+        pull_request  = null
+        branch        = "^main$"
+        tag           = null
+        account       = "test"
+        substitutions = {}
       }
     }
     production = {
+      pix-attest = {
+        file          = "infra/deploy/cloudbuild.promote.yaml"
+        pull_request  = null
+        branch        = null
+        tag           = "^v[0-9].*$"
+        account       = "attest"
+        substitutions = merge(local.region_substitution, { _FROM_REGISTRY = var.promote_from })
+      }
       pix-deploy = {
         file          = "infra/deploy/cloudbuild.production.yaml"
         pull_request  = null
         branch        = null
         tag           = "^v[0-9].*$"
-        account       = local.deploy_account
-        substitutions = local.deploy_substitutions
+        account       = "deploy"
+        substitutions = local.region_substitution
       }
       pix-plan = {
         file          = "infra/deploy/cloudbuild.plan.yaml"
         pull_request  = null
         branch        = null
         tag           = "^v[0-9].*$"
-        account       = local.deploy_account
-        substitutions = merge(local.deploy_substitutions, { _FROM_REGISTRY = var.promote_from })
+        account       = "deploy"
+        substitutions = local.region_substitution
       }
     }
   }
 
-  build_account  = "projects/${var.project_id}/serviceAccounts/pix-build@${var.project_id}.iam.gserviceaccount.com"  # made by bootstrap/build.tf
-  test_account   = "projects/${var.project_id}/serviceAccounts/pix-test@${var.project_id}.iam.gserviceaccount.com"   # made by bootstrap/build.tf
-  deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # made by bootstrap/deploy.tf
-  triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
+  triggers = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
 }
 
 resource "google_cloudbuild_trigger" "pipeline" {
@@ -76,7 +89,7 @@ resource "google_cloudbuild_trigger" "pipeline" {
   description     = each.value.file
   location        = var.region
   filename        = each.value.file
-  service_account = each.value.account
+  service_account = each.value.account == "deploy" ? google_service_account.deploy.name : google_service_account.builders[each.value.account].name
   substitutions   = each.value.substitutions
 
   repository_event_config {
@@ -100,12 +113,12 @@ resource "google_cloudbuild_trigger" "pipeline" {
   }
 
   approval_config {
-    approval_required = each.value.tag != null # also of the plan, as the code of a tag runs as the deployment from its first step
+    approval_required = each.value.tag != null # also of the first two, as the code of a tag runs as their accounts from its first step
   }
 
   lifecycle {
     precondition {
-      condition     = !anytrue([for line in split("\n", file("${path.module}/../../${each.value.file}")) : can(regex("^ *name: [^@]*$", line))])
+      condition     = !anytrue([for line in split("\n", file("${path.module}/../../../${each.value.file}")) : can(regex("^ *name: [^@]*$", line))])
       error_message = "Builders of ${each.value.file} have no digest: run infra/deploy/digests.sh, and commit the files."
     }
   }
