@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +15,24 @@ from shared.learning.errors import ExportFailed, FitFailed
 from shared.learning.specs.search import AllRowsCandidate
 from shared.learning.training.engine import Grown
 from shared.learning.training.export import PARITY
-from shared.learning.training.families.grown import GrownTree, boosted, forest, renumbered, used_features
+from shared.learning.training.families.grown import (
+    GrownTree,
+    NodeRows,
+    boosted,
+    forest,
+    renumbered,
+    used_features,
+)
 from shared.learning.training.families.inputs import MISSING
 from shared.learning.training.train import raw_scores
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_CHECKED = 1_000
-"""Rows on which a model of ours has to score as that of Spark."""
+CHECKED = 1_000
+"""Rows on which a model of ours has to score as the one that it is made of."""
+_LOG_ODDS = 2
+"""A sum of trees in log-odds. Source: Friedman, Greedy Function Approximation, Annals of Statistics, 2001, 4.5."""
 
 
 def fitted(
@@ -39,21 +49,19 @@ def fitted(
     vectors = rows.select(array_to_vector("features").alias("features"), "label", "weight")
     model = _fit(estimator(candidate, seed), vectors)
     model.save(place)
-    trees = nodes_of(session, place)
-    columns = used_features(trees)
-    if not len(columns):
-        raise FitFailed(f"{candidate.name} has no split")
+    trees, rows_of = zip(*nodes_of(session, place), strict=True)
+    columns = tested(candidate, trees)
     own = [renumbered(tree, columns) for tree in trees]
     found = (
-        boosted(own, model.treeWeights, len(columns), seed)
+        boosted(own, [_LOG_ODDS * weight for weight in model.treeWeights], len(columns), seed)
         if candidate.family == "gradient_boosted_trees"
-        else forest(own, len(columns), seed)
+        else forest(own, rows_of, len(columns), seed)
     )
-    scored = model.transform(vectors.limit(_CHECKED))
+    scored = model.transform(vectors.limit(CHECKED))
     share = vector_to_array("probability")[1].alias("score")
     with unsupported_pandas():
         checked = scored.select(vector_to_array(col("features")).alias("features"), share).toArrow()
-    _require_same(found, columns, checked, inputs)
+    require_same(found, columns, feature_rows(checked, inputs), checked["score"].to_numpy())
     return Grown(found, columns)
 
 
@@ -79,8 +87,8 @@ def _fit(unfitted: Any, rows: DataFrame) -> Any:
         raise FitFailed(str(error).partition("\n")[0]) from error
 
 
-def nodes_of(session: SparkSession, place: str) -> list[GrownTree]:
-    """Return the trees of a saved model, in the order of the model.
+def nodes_of(session: SparkSession, place: str) -> list[tuple[GrownTree, NodeRows]]:
+    """Return the trees of a saved model with their rows, in the order of the model.
 
     Format: org.apache.spark.ml.tree.EnsembleModelReadWrite; numbers of nodes are those of a walk in preorder.
     """
@@ -97,27 +105,43 @@ def nodes_of(session: SparkSession, place: str) -> list[GrownTree]:
     return [_tree(table.slice(int(start), int(size))) for start, size in zip(starts, sizes, strict=True)]
 
 
-def _tree(nodes: pa.Table) -> GrownTree:
+def _tree(nodes: pa.Table) -> tuple[GrownTree, NodeRows]:
     def numbers(name: str) -> Any:
         return nodes[name].to_numpy(zero_copy_only=False)
 
-    stats = np.array(nodes["impurityStats"].to_pylist(), dtype=np.float64)
-    return GrownTree(
+    threshold = numbers("threshold").astype(np.float64)
+    tree = GrownTree(
         numbers("leftChild"),
         numbers("rightChild"),
         numbers("feature"),
-        numbers("threshold").astype(np.float64),
+        threshold,
+        threshold >= MISSING,
         numbers("prediction"),
-        stats[:, :2],
-        numbers("rawCount"),
     )
+    stats = np.array(nodes["impurityStats"].to_pylist(), dtype=np.float64)
+    return tree, NodeRows(stats[:, :2], numbers("rawCount"))
 
 
-def _require_same(model: Any, columns: NDArray[np.intp], checked: pa.Table, inputs: int) -> None:
-    """Raise ExportFailed unless a model scores rows as Spark does, those with missing values among them."""
+def tested(candidate: AllRowsCandidate, trees: Sequence[GrownTree]) -> NDArray[np.intp]:
+    """Return the indexes of the features that trees test, ascending. Raises FitFailed if there are none."""
+    columns = used_features(trees)
+    if not len(columns):
+        raise FitFailed(f"{candidate.name} has no split")
+    return columns
+
+
+def feature_rows(checked: pa.Table, inputs: int) -> NDArray[np.float32]:
+    """Return the column `features` as [n, inputs], with MISSING in place of missing values."""
     flat = checked["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    features = flat.reshape(-1, inputs)[:, columns].astype(np.float32)
-    features[features == np.float32(MISSING)] = np.nan
-    worst = float(np.max(np.abs(raw_scores(model, features) - checked["score"].to_numpy())))
+    return np.ascontiguousarray(flat.reshape(-1, inputs), dtype=np.float32)
+
+
+def require_same(
+    model: Any, columns: NDArray[np.intp], features: NDArray[np.float32], scores: NDArray[np.floating[Any]]
+) -> None:
+    """Raise ExportFailed unless a model scores `feature_rows` as the one that it is made of, [n]."""
+    own = features[:, columns]
+    own[own == np.float32(MISSING)] = np.nan
+    worst = float(np.max(np.abs(raw_scores(model, own) - scores)))
     if not worst <= PARITY:
-        raise ExportFailed(f"a model of Spark and ours of its trees differ by {worst:.2g}, more than {PARITY:.0e}")
+        raise ExportFailed(f"a model and ours of its trees differ by {worst:.2g}, more than {PARITY:.0e}")

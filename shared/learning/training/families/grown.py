@@ -1,8 +1,8 @@
-"""Trees that Spark has grown, as models of our families: they export, explain and serve as those fitted here.
+"""Trees grown by Spark or XGBoost, as models of our families: they export, explain and serve as those fitted here.
 
 Spark's trees do not take missing values. They are grown on MISSING in their place, which is below every value of a
-feature and so goes left at each split, as `inputs.missing_as_lowest` gives it to a forest. Boosting sends a missing
-value left by itself.
+feature and so goes left at each split, as `inputs.missing_as_lowest` gives it to a forest. Boosting has a side for
+missing values at each split, as XGBoost's trees have.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sklearn.tree._tree import NODE_DTYPE, Tree
 
 from shared.learning.specs.search import ModelFamily
 from shared.learning.training.families import boosting, trees
-from shared.learning.training.families.inputs import MISSING
 
 GROWN_AS: Mapping[str, ModelFamily] = {
     "gradient_boosted_trees": "hist_gradient_boosting",
     "random_forest": "random_forest",
+    "xgboost": "hist_gradient_boosting",
 }
-"""The family of ours that a model of each family of Spark becomes."""
+"""The family of ours that a model of each family of all rows becomes."""
 _LEAF, _NO_FEATURE = -1, -2  # of scikit-learn's trees
 _CLASSES = np.array([False, True])
 
@@ -35,17 +35,15 @@ class GrownTree(NamedTuple):
     """The nodes of a tree by number, its root's being 0, each [n].
 
     `left` and `right` are the numbers of the children, negative of a leaf; a value goes left if it is at most
-    `threshold`. `prediction` is the value of a regression's node, `classes` [n, 2] the weights of its legitimate rows
-    and frauds in a classification, `rows` the number of its rows.
+    `threshold`, a missing one if `missing_left`. `prediction` is the value of a regression's node.
     """
 
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     feature: NDArray[np.int32]
     threshold: NDArray[np.float64]
+    missing_left: NDArray[np.bool_]
     prediction: NDArray[np.float64]
-    classes: NDArray[np.float64]
-    rows: NDArray[np.int64]
 
     @property
     def is_leaf(self) -> NDArray[np.bool_]:
@@ -60,6 +58,13 @@ class GrownTree(NamedTuple):
         return found
 
 
+class NodeRows(NamedTuple):
+    """The training rows of each node of a tree: weights of legitimate ones and frauds [n, 2], their number [n]."""
+
+    classes: NDArray[np.float64]
+    number: NDArray[np.int64]
+
+
 def used_features(grown: Sequence[GrownTree]) -> NDArray[np.intp]:
     """Return the indexes of the features that any tree tests, ascending."""
     tested = [tree.feature[~tree.is_leaf] for tree in grown]
@@ -71,26 +76,25 @@ def renumbered(tree: GrownTree, columns: NDArray[np.intp]) -> GrownTree:
     return tree._replace(feature=np.searchsorted(columns, tree.feature).astype(np.int32))
 
 
-def boosted(grown: Sequence[GrownTree], weights: Sequence[float], inputs: int, seed: int) -> object:
-    """Return the boosted model of trees of regression: its log-odds are twice their weighted sum.
-
-    Source: Friedman, Greedy Function Approximation, Annals of Statistics, 2001, 4.5 (two-class logistic loss).
-    """
+def boosted(
+    grown: Sequence[GrownTree], weights: Sequence[float], inputs: int, seed: int, start: float = 0.0
+) -> object:
+    """Return the boosted model of trees of regression: its log-odds are `start` plus their weighted sum."""
     model = boosting.build({"max_iter": 1}, seed)
     model.fit(*_any_rows(inputs))
-    model._predictors = [[_predictor(tree, 2 * weight)] for tree, weight in zip(grown, weights, strict=True)]
-    model._baseline_prediction = np.zeros((1, 1))
+    model._predictors = [[_predictor(tree, weight)] for tree, weight in zip(grown, weights, strict=True)]
+    model._baseline_prediction = np.full((1, 1), start)
     model._bin_mapper.bin_thresholds_ = []  # it has no bins, so nothing can be added to it (`boosting`)
     model.set_params(max_iter=len(grown))
     return model
 
 
-def forest(grown: Sequence[GrownTree], inputs: int, seed: int) -> Pipeline:
+def forest(grown: Sequence[GrownTree], rows: Sequence[NodeRows], inputs: int, seed: int) -> Pipeline:
     """Return the forest of trees of classification: its score is the mean of their leaves' shares of frauds."""
     model = trees.build_forest({"n_estimators": 1}, seed)
     model.fit(*_any_rows(inputs))
-    last = model[-1]
-    last.estimators_ = [_classifier(last.estimators_[0], tree, inputs) for tree in grown]
+    last, like = model[-1], model[-1].estimators_[0]
+    last.estimators_ = [_classifier(like, tree, own, inputs) for tree, own in zip(grown, rows, strict=True)]
     last.set_params(n_estimators=len(grown))
     return model
 
@@ -103,25 +107,25 @@ def _any_rows(inputs: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 def _predictor(tree: GrownTree, scale: float) -> TreePredictor:
     nodes = np.zeros(len(tree.left), dtype=PREDICTOR_RECORD_DTYPE)
     inner = ~tree.is_leaf
-    nodes["value"], nodes["count"], nodes["depth"] = scale * tree.prediction, tree.rows, tree.depths()
+    nodes["value"], nodes["depth"] = scale * tree.prediction, tree.depths()
     nodes["is_leaf"] = tree.is_leaf
     nodes["feature_idx"][inner], nodes["num_threshold"][inner] = tree.feature[inner], tree.threshold[inner]
-    nodes["missing_go_to_left"][inner] = tree.threshold[inner] >= MISSING
+    nodes["missing_go_to_left"][inner] = tree.missing_left[inner]
     nodes["left"][inner], nodes["right"][inner] = tree.left[inner], tree.right[inner]
     none = np.zeros((0, 8), dtype=np.uint32)  # bitsets of categories
     return TreePredictor(nodes, none, none.copy())
 
 
-def _classifier(like: DecisionTreeClassifier, tree: GrownTree, inputs: int) -> DecisionTreeClassifier:
+def _classifier(like: DecisionTreeClassifier, tree: GrownTree, rows: NodeRows, inputs: int) -> DecisionTreeClassifier:
     """Return a tree of scikit-learn with the attributes of another one."""
     nodes = np.zeros(len(tree.left), dtype=NODE_DTYPE)
-    inner, total = ~tree.is_leaf, tree.classes.sum(axis=1)
+    inner, total = ~tree.is_leaf, rows.classes.sum(axis=1)
     nodes["left_child"], nodes["right_child"] = np.where(inner, (tree.left, tree.right), _LEAF)
     nodes["feature"] = np.where(inner, tree.feature, _NO_FEATURE)
     nodes["threshold"] = np.where(inner, tree.threshold, _NO_FEATURE)
-    nodes["n_node_samples"], nodes["weighted_n_node_samples"] = tree.rows, total
+    nodes["n_node_samples"], nodes["weighted_n_node_samples"] = rows.number, total
     nodes["missing_go_to_left"] = inner
-    shares = tree.classes / total[:, None]
+    shares = rows.classes / total[:, None]
     nodes["impurity"] = 1 - (shares**2).sum(axis=1)  # Gini's
     own = Tree(inputs, np.array([2], dtype=np.intp), 1)
     depth = int(tree.depths().max())

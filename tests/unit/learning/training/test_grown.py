@@ -1,4 +1,4 @@
-"""Trees that Spark has grown score as a walk through them, with missing values left of everything."""
+"""Trees that were grown elsewhere score as a walk through them, missing values by their side of each split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from shared.learning.training.explaining.explain import explain
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.families import family_of
-from shared.learning.training.families.grown import GrownTree, boosted, forest, renumbered, used_features
+from shared.learning.training.families.grown import (
+    GrownTree,
+    NodeRows,
+    boosted,
+    forest,
+    renumbered,
+    used_features,
+)
 from shared.learning.training.families.inputs import MISSING
 from shared.learning.training.train import raw_scores
 
@@ -22,9 +29,12 @@ TREE = GrownTree(
     right=np.array([2, -1, 4, -1, 6, -1, -1], dtype=np.int32),
     feature=np.array([2, -1, 0, -1, 0, -1, -1], dtype=np.int32),
     threshold=np.array([0.1, np.nan, MISSING / 2, np.nan, 0.7, np.nan, np.nan]),
+    missing_left=np.array([True, False, True, False, True, False, False]),
     prediction=np.array([0.0, -0.9, 0.0, 0.8, 0.0, -0.3, 0.4]),
+)
+ROWS = NodeRows(
     classes=np.array([[12.0, 8], [6, 1], [6, 7], [1, 3], [5, 4], [4, 1], [1, 3]]),
-    rows=np.array([20, 7, 13, 4, 9, 5, 4]),
+    number=np.array([20, 7, 13, 4, 9, 5, 4]),
 )
 FEATURES = np.array(
     [
@@ -46,11 +56,18 @@ def scored_alike(model: object) -> NDArray[np.float64]:
     return scores
 
 
-def test_log_odds_of_boosting_are_twice_the_weighted_sum() -> None:
-    model = boosted([TREE, TREE], [1.0, 0.1], 3, seed=0)
-    margin = 1.1 * TREE.prediction[LEAVES]
-    np.testing.assert_allclose(scored_alike(model), 1 / (1 + np.exp(-2 * margin)), rtol=1e-12)
+def test_log_odds_of_boosting_are_the_start_and_the_weighted_sum() -> None:
+    model = boosted([TREE, TREE], [2.0, 0.2], 3, seed=0, start=-1.5)
+    margin = 2.2 * TREE.prediction[LEAVES] - 1.5
+    np.testing.assert_allclose(scored_alike(model), 1 / (1 + np.exp(-margin)), rtol=1e-12)
     assert family_of(model) == "hist_gradient_boosting"
+
+
+def test_a_missing_value_goes_to_its_side_of_a_split_of_boosting() -> None:
+    right = TREE._replace(missing_left=np.zeros(7, dtype=np.bool_))
+    model = boosted([right], [1.0], 3, seed=0)
+    margin = TREE.prediction[[1, 5, 6, 5, 6, 6]]
+    np.testing.assert_allclose(scored_alike(model), 1 / (1 + np.exp(-margin)), rtol=1e-12)
 
 
 def test_the_reasons_of_boosting_are_exact() -> None:
@@ -60,9 +77,9 @@ def test_the_reasons_of_boosting_are_exact() -> None:
 
 
 def test_a_forest_has_the_mean_share_of_frauds_of_its_leaves() -> None:
-    mirrored = TREE._replace(classes=TREE.classes[:, ::-1])
-    model = forest([TREE, TREE, mirrored], 3, seed=0)
-    share = (TREE.classes[:, 1] / TREE.classes.sum(axis=1))[LEAVES]
+    mirrored = ROWS._replace(classes=ROWS.classes[:, ::-1])
+    model = forest([TREE, TREE, TREE], [ROWS, ROWS, mirrored], 3, seed=0)
+    share = (ROWS.classes[:, 1] / ROWS.classes.sum(axis=1))[LEAVES]
     np.testing.assert_allclose(scored_alike(model), (share + share + 1 - share) / 3, rtol=1e-12)
     assert family_of(model) == "random_forest"
 
@@ -78,5 +95,6 @@ def test_only_the_features_that_trees_test_are_inputs() -> None:
 def test_a_tree_may_be_a_leaf() -> None:
     leaf = GrownTree._make(values[1:2] for values in TREE)
     assert len(used_features([leaf])) == 0
-    assert set(raw_scores(forest([leaf, TREE], 3, seed=0), FEATURES)) > {0.5 * (1 / 7 + 1 / 7)}
-    assert raw_scores(boosted([leaf], [1.0], 3, seed=0), FEATURES) == pytest.approx(1 / (1 + np.exp(1.8)))
+    rows = NodeRows._make(values[1:2] for values in ROWS)
+    assert set(raw_scores(forest([leaf, TREE], [rows, ROWS], 3, seed=0), FEATURES)) > {0.5 * (1 / 7 + 1 / 7)}
+    assert raw_scores(boosted([leaf], [2.0], 3, seed=0), FEATURES) == pytest.approx(1 / (1 + np.exp(1.8)))
