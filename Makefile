@@ -2,8 +2,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PARTS := functions/score functions/decide functions/outcome functions/label functions/console jobs shared/adapters/kafka shared/adapters/spark
-# Those in .venv: all but spark, of 500 MB.
+PARTS := functions/score functions/decide functions/outcome functions/label functions/console jobs shared/adapters/kafka \
+  shared/adapters/spark shared/adapters/xgboost
+# Those in .venv: all but spark, of 500 MB, and xgboost beside it.
 EXTRAS := function console label outcome decide score kafka jobs local dev
 export PYTHONDONTWRITEBYTECODE :=
 TRANSACTIONS ?=
@@ -21,6 +22,7 @@ ARGS ?=
 # A user's settings of pip that would install outside the virtual environment, or refuse it.
 PIP := env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PYTHONHOME -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+SPARK_LOCKS := shared/adapters/spark/requirements.txt shared/adapters/xgboost/requirements.txt
 # Tools that no code imports, each group with a lock and a venv of its own.
 TOOLS := lint actionlint checkov supply jupyter
 TOOL_INSTALL := $(PIP_INSTALL) --no-deps --require-hashes -r
@@ -45,10 +47,9 @@ help: ## Show this list
 .PHONY: install
 install: .venv/installed ## Make .venv from the lock
 
-.venv/spark: .venv/installed shared/adapters/spark/requirements.txt $(call moved,.venv/spark)
-	@echo "Installing Spark into .venv (500 MB) ..."
-	@$(PIP) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --require-hashes \
-	  -r shared/adapters/spark/requirements.txt
+.venv/spark: .venv/installed $(SPARK_LOCKS) $(call moved,.venv/spark)
+	@echo "Installing Spark and XGBoost into .venv (500 MB) ..."
+	@$(PIP) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --require-hashes $(SPARK_LOCKS:%=-r %)
 	@pwd -P > $@
 
 .PHONY: spark

@@ -34,6 +34,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "jobs": _FUNCTION | {"LGPL"},
     "shared/adapters/kafka": _FUNCTION,
     "shared/adapters/spark": _FUNCTION,
+    "shared/adapters/xgboost": _FUNCTION,
 }
 
 # Licence names in the classifiers or the License field of packages without an SPDX expression.
@@ -50,7 +51,7 @@ SPDX = {
     "Python Software Foundation License": "PSF-2.0",
 }
 # Licences as read from the licence files: missing in the metadata, or of packages that `make spark` alone installs.
-READ = {"huey": "MIT", "py4j": "BSD-3-Clause", "pyspark": "Apache-2.0", "skops": "MIT"}
+READ = {"huey": "MIT", "py4j": "BSD-3-Clause", "pyspark": "Apache-2.0", "skops": "MIT", "xgboost-cpu": "Apache-2.0"}
 
 
 class Licence(NamedTuple):

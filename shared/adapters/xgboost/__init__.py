@@ -1,0 +1,1 @@
+"""XGBoost: the trees of its models."""
