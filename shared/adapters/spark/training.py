@@ -2,8 +2,9 @@
 
 BigQuery exports all rows once, to where all tasks reach them. Spark takes the sample by the conditions of the query
 that takes it on one machine, so it has the same rows; the quality checks count all rows. The folds of a search are
-small: a task fits one of them, by the code of one machine. Candidates of pyspark.ml learn all rows, which tasks
-check, weigh and sort out by that code, too: rows come to a task by Pix, so both sides of one are in the same task.
+small: a task fits one of them, by the code of one machine. Candidates of pyspark.ml and XGBoost learn all rows, which
+tasks check, weigh and sort out by that code, too: rows come to a task by Pix, so both sides of one are in the same
+task.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from shared.adapters.spark.forests import estimator, fitted
+from shared.adapters.spark import boosting, forests
 from shared.adapters.spark.session import unsupported_pandas
 from shared.adapters.spark.tasks import answered, answers, numbers, watched
 from shared.batch.inputs import located
@@ -61,10 +62,14 @@ class SparkTraining:
     ) -> None:
         """Export all rows by `export`; `work` is a folder that all tasks reach, by path or URI.
 
-        Raises Misconfigured for a parameter that one of `candidates` does not have, as a fit comes late in a run.
+        Raises Misconfigured if one of `candidates` has a parameter that is unknown, or lacks its package, as a fit
+        comes late in a run.
         """
         for candidate in candidates:
-            estimator(candidate, seed=0)
+            if candidate.family == "xgboost":
+                boosting.estimator(session, candidate, seed=0)
+            else:
+                forests.estimator(candidate, seed=0)
         self._session, self._export, self._work = session, export, work
         self._weighed: str | None = None
         self._until = 0
@@ -95,9 +100,13 @@ class SparkTraining:
 
     def grow(self, candidate: AllRowsCandidate, rows: AllRows, seed: int) -> Grown:
         """Fit a candidate to all rows. Raises FitFailed, ExportFailed, Misconfigured, Unavailable."""
-        weighed = self._weighed or self._run(lambda: self._weigh(rows))
-        self._weighed = weighed
+        weighed = self.weigh(rows)
         return self._run(lambda: self._grown(candidate, weighed, rows, seed))
+
+    def weigh(self, rows: AllRows) -> str:
+        """Return the folder of all rows with their weights, written once. Raises Misconfigured, Unavailable."""
+        self._weighed = self._weighed or self._run(lambda: self._weigh(rows))
+        return self._weighed
 
     def _run(self, call: Callable[[], T]) -> T:
         return watched(self._session, call, 0)
@@ -128,8 +137,10 @@ class SparkTraining:
 
     def _grown(self, candidate: AllRowsCandidate, weighed: str, rows: AllRows, seed: int) -> Grown:
         own = self._session.read.parquet(weighed).where(f"at BETWEEN {rows.since} AND {rows.until}")
+        if candidate.family == "xgboost":
+            return boosting.fitted(self._session, candidate, own, len(rows.names), seed)
         place = f"{self._work}/{candidate.name}-{uuid.uuid4().hex}"
-        return fitted(self._session, candidate, own, len(rows.names), seed, place)
+        return forests.fitted(self._session, candidate, own, len(rows.names), seed, place)
 
 
 class _FitFolds:

@@ -20,6 +20,7 @@ trees of 15 leaves reach an average precision of .741, 150 to 250 of 8 leaves .7
 """
 
 _SPARK_DEPTH = 5  # default of pyspark.ml
+_XGBOOST_DEPTH = 6  # default of XGBoost
 ModelFamily = Literal[
     "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"
 ]
@@ -77,14 +78,24 @@ class AllRowsCandidate(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
     """Unique name, as of other candidates."""
-    family: Literal["gradient_boosted_trees", "random_forest"]
-    """The classifier of pyspark.ml behind it."""
+    family: Literal["gradient_boosted_trees", "random_forest", "xgboost"]
+    """The classifier behind it: of pyspark.ml, or XGBoost's boosted trees."""
     params: dict[str, Any] = {}
-    """Its parameters by their names in pyspark.ml; without one, Spark's default."""
+    """Its parameters by their names in pyspark.ml or XGBoost; without one, the default there."""
 
     def __post_init__(self) -> None:
-        if self.family == "gradient_boosted_trees" and 2 ** self.params.get("maxDepth", _SPARK_DEPTH) > LEAVES_MAX:
-            raise ValueError(f"{self.name}: maxDepth must leave at most {LEAVES_MAX} leaves, for exact reasons")
+        if not self._leaves() <= LEAVES_MAX:
+            limit = "max_leaves or max_depth" if self.family == "xgboost" else "maxDepth"
+            raise ValueError(f"{self.name}: {limit} must leave at most {LEAVES_MAX} leaves, for exact reasons")
+
+    def _leaves(self) -> float:
+        """Return the most leaves of a boosted tree that its parameters allow, 0 for a forest."""
+        if self.family == "random_forest":
+            return 0
+        if self.family == "gradient_boosted_trees":
+            return float(2 ** self.params.get("maxDepth", _SPARK_DEPTH))
+        depth, leaves = self.params.get("max_depth", _XGBOOST_DEPTH), self.params.get("max_leaves", 0)
+        return min(2**depth if depth else math.inf, leaves or math.inf)  # 0 stands for no limit
 
 
 def _contains(space: list[Any] | ParameterRange, value: Any) -> bool:

@@ -72,7 +72,7 @@ def continue_training(
     Raises CannotContinue for trees that were grown elsewhere, by other bins.
     """
     if not model._bin_mapper.bin_thresholds_:
-        raise CannotContinue("its trees were grown by Spark, whose bins it does not have")
+        raise CannotContinue("its trees were grown by Spark or XGBoost, whose bins it does not have")
     grown = copy.deepcopy(model)
     grown.set_params(warm_start=True, early_stopping=False, max_iter=size(model) + rounds)
     # The class is changed for the fit only, so that the pickle names scikit-learn's own class.

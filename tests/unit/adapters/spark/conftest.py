@@ -21,6 +21,8 @@ needs_spark = pytest.mark.skipif(
     reason="pyspark (`make spark`) and Java 17 are needed",
 )
 
+needs_xgboost = pytest.mark.skipif(find_spec("xgboost") is None, reason="xgboost (`make spark`) is needed")
+
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from shared.adapters.memory.learning import MemoryExports
+from shared.adapters.spark import boosting
 from shared.adapters.spark.training import SparkTraining
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
@@ -37,7 +40,7 @@ from shared.learning.training.model_file import model_bytes, read_model
 from shared.learning.training.search import search
 from shared.learning.training.train import raw_scores
 from shared.ports.tables import RowExports
-from tests.unit.adapters.spark.conftest import needs_spark
+from tests.unit.adapters.spark.conftest import needs_spark, needs_xgboost
 from tests.unit.learning.rows import searching, training_set
 from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent
 
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 pytestmark = needs_spark
 NAMES = FEATURE_NAMES[:16]
 BOOSTED = AllRowsCandidate("spark-boosting", "gradient_boosted_trees", {"maxIter": 4, "maxDepth": 3, "stepSize": 0.3})
+XGBOOST = AllRowsCandidate("xgboost", "xgboost", {"n_estimators": 8, "max_depth": 3, "learning_rate": 0.3})
 FOREST = AllRowsCandidate("spark-forest", "random_forest", {"numTrees": 4, "maxDepth": 5})
 LATEST = micros(AS_OF)
 RATE = 400_000
@@ -166,7 +170,9 @@ def rows_for(data: Dataset) -> AllRows:
     return AllRows(data.names, since, until, LabelRates(), 20.0)
 
 
-@pytest.mark.parametrize("candidate", [BOOSTED, FOREST], ids=lambda one: one.family)
+@pytest.mark.parametrize(
+    "candidate", [BOOSTED, FOREST, pytest.param(XGBOOST, marks=needs_xgboost)], ids=lambda one: one.family
+)
 def test_trees_of_all_rows_are_a_model_of_ours(sampled: Sampled, candidate: AllRowsCandidate) -> None:
     data = sampled.data
     model, columns = sampled.engine.grow(candidate, rows_for(data), 0)
@@ -179,11 +185,11 @@ def test_trees_of_all_rows_are_a_model_of_ours(sampled: Sampled, candidate: AllR
     assert family_of(again) == GROWN_AS[candidate.family]
     np.testing.assert_array_equal(raw_scores(again, features), scores)
     more = FAMILIES[GROWN_AS[candidate.family]].continue_training
-    if candidate is BOOSTED:
+    if candidate is FOREST:
+        assert len(more(model, features, data.fraud, None, 2)[-1].estimators_) == 6
+    else:
         with pytest.raises(CannotContinue, match="Spark"):
             more(model, features, data.fraud, None, 2)
-    else:
-        assert len(more(model, features, data.fraud, None, 2)[-1].estimators_) == 6
 
 
 def test_a_parameter_that_spark_lacks_fails_before_a_fit_and_one_that_it_refuses_fails_a_fit(
@@ -195,14 +201,69 @@ def test_a_parameter_that_spark_lacks_fails_before_a_fit_and_one_that_it_refuses
         sampled.engine.grow(msgspec.structs.replace(FOREST, params={"maxDepth": 31}), rows_for(sampled.data), 0)
 
 
-def test_the_gate_judges_a_model_of_all_rows(spark: SparkSession, tmp_path: Path) -> None:
+@needs_xgboost
+def test_weights_of_rows_and_the_seed_are_those_of_xgboost(sampled: Sampled) -> None:
+    rows, drawn = rows_for(sampled.data), msgspec.structs.replace(XGBOOST, params=XGBOOST.params | {"subsample": 0.5})
+    first, again, other = (sampled.engine.grow(drawn, rows, seed) for seed in (1, 1, 2))
+    assert model_bytes(first.model) == model_bytes(again.model) != model_bytes(other.model)
+    model, _ = sampled.engine.grow(XGBOOST, rows, 0)
+    folder = Path(sampled.engine.weigh(rows))
+    weighed = pq.read_table(folder).filter((pc.field("at") >= rows.since) & (pc.field("at") <= rows.until))
+    label, weight = weighed["label"].to_numpy(), weighed["weight"].to_numpy()
+    assert len(set(weight)) > 1
+    share = float(np.average(label, weights=weight))
+    assert model._baseline_prediction[0, 0] == pytest.approx(np.log(share / (1 - share)), abs=0.05)
+
+
+@needs_xgboost
+def test_a_parameter_that_xgboost_lacks_fails_before_a_fit_and_one_that_it_refuses_fails_a_fit(
+    spark: SparkSession, sampled: Sampled
+) -> None:
+    for name in ("leaves", "booster"):
+        params = XGBOOST.params | {name: "dart"}
+        with pytest.raises(Misconfigured, match=f"XGBoost takes no parameter {name}"):
+            SparkTraining(spark, lambda *_: [], "", [msgspec.structs.replace(XGBOOST, params=params)])
+    for params, reason in (({"tree_method": "exact"}, "exact"), ({"subsample": 2.0}, "subsample")):
+        refused = msgspec.structs.replace(XGBOOST, params=XGBOOST.params | params)
+        with pytest.raises(FitFailed, match=reason):
+            sampled.engine.grow(refused, rows_for(sampled.data), 0)
+
+
+def test_without_xgboost_its_candidate_is_refused_and_others_are_not(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost.spark", None)
+    SparkTraining(spark, lambda *_: [], "", [BOOSTED, FOREST])
+    with pytest.raises(Misconfigured, match="xgboost: xgboost is not installed: `make spark`"):
+        SparkTraining(spark, lambda *_: [], "", [BOOSTED, XGBOOST])
+
+
+def test_xgboost_is_refused_where_spark_may_not_start_all_tasks_at_once() -> None:
+    from pyspark import SparkConf
+
+    def on(master: str, dynamic: str) -> None:
+        values = {"spark.master": master, "spark.dynamicAllocation.enabled": dynamic}
+        boosting.require_side_by_side(SparkConf(loadDefaults=False).setAll(list(values.items())))
+
+    on("spark://master:7077", "false")
+    on("local[2]", "true")  # has no effect there
+    with pytest.raises(Misconfigured, match=r"set spark\.dynamicAllocation\.enabled=false"):
+        on("spark://master:7077", "true")
+
+
+@pytest.mark.parametrize(
+    "candidate", [BOOSTED, pytest.param(XGBOOST, marks=needs_xgboost)], ids=lambda one: one.family
+)
+def test_the_gate_judges_a_model_of_all_rows(
+    spark: SparkSession, tmp_path: Path, candidate: AllRowsCandidate
+) -> None:
     bench = Bench(all_rows(6_000))
     services = dataclasses.replace(bench.services(), engine=training(spark, tmp_path))
     hopeless = CandidateSpec("stump", "decision_tree", {"max_depth": 1, "min_samples_leaf": 500})
     once = msgspec.structs.replace(QUICK.search, trials=1)
-    settings = msgspec.structs.replace(QUICK, candidates=[hopeless], search=once, all_rows=[BOOSTED])
+    settings = msgspec.structs.replace(QUICK, candidates=[hopeless], search=once, all_rows=[candidate])
     outcome = retrain(services, settings, request("never"), silent)
-    assert (outcome.outcome, outcome.candidate) == ("PUBLISHED", "spark-boosting")
+    assert (outcome.outcome, outcome.candidate) == ("PUBLISHED", candidate.name)
     [report] = filter(None, bench.runs.reports.values())
     assert msgspec.json.decode(report.documents["quality.json"])["all_rows"]["rows"] == 6_000
     assert f"models/{outcome.version}/reasons.onnx" in bench.blobs.objects
