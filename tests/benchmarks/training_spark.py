@@ -3,8 +3,8 @@
 The rows are drawn at random, with 32 features, of which seven tell frauds, two of them together and one by being
 missing; they are written as BigQuery exports all rows. Of each number of rows it prints the average precision on rows
 of a later period, with the seconds of reading and of the fit: of boosting here on a weighted sample that Spark takes,
-of the same boosting on all rows, and of Spark's own boosting on all rows, whose reading is part of the fit. A session
-is started before any clock is.
+of the same boosting on all rows, and of XGBoost and of Spark's own boosting on all rows, which Spark weighs once for
+both. A session is started before any clock is.
 """
 
 from __future__ import annotations
@@ -53,8 +53,17 @@ _LATER = 200_000
 _START, _PERIOD = 1_790_000_000_000_000, 60 * DAY
 _UNTIL = _START + 2 * _PERIOD
 _BOOSTING = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 8}
-_SPARK = AllRowsCandidate(
-    "spark-boosting", "gradient_boosted_trees", {"maxIter": 50, "maxDepth": 3, "stepSize": 0.2, "maxBins": 64}
+_XGBOOST = {
+    "n_estimators": 100,
+    "learning_rate": 0.1,
+    "max_depth": 0,
+    "max_leaves": 8,
+    "grow_policy": "lossguide",
+}
+_SPARK = {"maxIter": 50, "maxDepth": 3, "stepSize": 0.2, "maxBins": 64}
+_CANDIDATES = (
+    AllRowsCandidate("xgboost", "xgboost", _XGBOOST),
+    AllRowsCandidate("spark-boosting", "gradient_boosted_trees", _SPARK),
 )
 
 
@@ -97,7 +106,11 @@ def read(files: Sequence[Path]) -> Dataset:
 
 
 def measured(
-    engine: SparkTraining, all_rows: Sequence[Path], later: Dataset, sample: int
+    engine: SparkTraining,
+    all_rows: Sequence[Path],
+    later: Dataset,
+    sample: int,
+    candidates: Sequence[AllRowsCandidate],
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of each way to learn from some rows."""
     labels = sum(pq.read_metadata(file).num_rows for file in all_rows)
@@ -113,12 +126,17 @@ def measured(
     start = time.perf_counter()
     data = read(all_rows)
     yield boosted("all rows, one machine", data, later, time.perf_counter() - start)
-    start = time.perf_counter()
     rows = AllRows(NAMES, int(data.initiated_at[0]), int(data.initiated_at[-1]), LabelRates(), 20.0)
     del data
-    model, columns = engine.grow(_SPARK, rows, 0)
-    seconds = time.perf_counter() - start
-    yield figures("all rows, Spark", labels, raw_scores(model, later.features[:, columns]), later, 0.0, seconds)
+    start = time.perf_counter()
+    engine.weigh(rows)
+    read_seconds = time.perf_counter() - start
+    for candidate in candidates:
+        start = time.perf_counter()
+        model, columns = engine.grow(candidate, rows, 0)
+        seconds = time.perf_counter() - start
+        scores = raw_scores(model, later.features[:, columns])
+        yield figures(f"all rows, {candidate.name}", labels, scores, later, read_seconds, seconds)
 
 
 def _frauds(file: Path) -> int:
@@ -145,7 +163,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.training_spark", description=__doc__)
     parser.add_argument("--rows", type=int, action="append", metavar="N", help="default: 500,000 and 2,000,000")
     parser.add_argument("--sample", type=int, default=100_000, metavar="N", help="default: %(default)s")
+    names = [candidate.name for candidate in _CANDIDATES]
+    parser.add_argument("--candidates", nargs="*", choices=names, default=names, help="default: all, in this order")
     options = parser.parse_args(argv)
+    candidates = [candidate for candidate in _CANDIDATES if candidate.name in options.candidates]
     with TemporaryDirectory(prefix="bench-training-") as name, session(None) as spark:
         folder = Path(name)
         (folder / "later").mkdir()
@@ -155,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             own.mkdir()
             files = write(own, rows)
             engine = SparkTraining(spark, lambda *_, files=files: [str(file) for file in files], f"{own}/work")
-            for found in measured(engine, files, later, options.sample):
+            for found in measured(engine, files, later, options.sample, candidates):
                 print(json.dumps({"of": rows, **found, "load": round(os.getloadavg()[0], 1)}), flush=True)
     return 0
 
