@@ -51,6 +51,8 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     assert int(returned) > 0
     paid, held = table["control group: paid / held"].split(" / ")
     assert (" for BRL " in paid, held.isdigit()) == (True, True)
+    turned_away, good = table["good Pix rejected by a model"].split(" (")[0].replace(",", "").split(" of ")
+    assert (int(turned_away) <= 0.002 * int(good), int(good) > 400) == (True, True), "the shipped ceiling on rejects"
     assert not table["traced"].startswith("none"), "a root with later hops, whether or not its money came back"
     assert any(name.startswith("swap under load") for name in table)
     both, _ = table["model of before in the shadow"].split(" scored by both, ")

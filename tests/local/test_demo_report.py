@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from infra.local.demo.models import Looked, Swap
-from infra.local.demo.queries import Control, Fates, Shadowed, VersionQuality
+from infra.local.demo.queries import Control, Fates, Shadowed, TurnedAway, VersionQuality
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
 from infra.local.demo.trace import Traced
 
@@ -37,6 +37,7 @@ def figures(**changes: Any) -> DemoResult:
         "decided_ms": (1.0, 2.0),
         "decisions": {"APPROVE": 10},
         "control": Control(paid=2, amount=1234.5, held=1),
+        "turned_away": TurnedAway(good=3_200, rejected=4),
         "quality": [],
         "scored_by": {"v1": 6, "v2": 4},
         "swap": DRILL,
@@ -88,6 +89,8 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
             "average precision / recall │ no fraud seen",
         ),
         ({}, "control group: paid / held │ 2 for BRL 1,234.50 / 1"),
+        ({}, "good Pix rejected by a model │ 4 of 3,200 (0.12%)"),
+        ({"turned_away": TurnedAway(0, 0)}, "good Pix rejected by a model │ 0 of 0"),
         ({"traced": None}, "traced │ none: no report of a later hop"),
         ({}, "model of before in the shadow │ 400 scored by both, 3 decided otherwise"),
         ({}, "compared with the one that serves │ TOO_FEW"),

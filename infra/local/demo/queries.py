@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from sklearn.metrics import average_precision_score
 from infra.local.demo.traffic import Asked, Told
 from shared.contract import tables
 from shared.contract.topics import TRANSACTIONS
+from shared.learning.judging.live_rejects import own_reject_sql
+from shared.scoring.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,13 @@ class Shadowed(NamedTuple):
 
     scored: int
     differing: int
+
+
+class TurnedAway(NamedTuple):
+    """The live Pix that no report ever confirms as fraud, and those among them that a model rejected by itself."""
+
+    good: int
+    rejected: int
 
 
 class Queries:
@@ -170,6 +180,16 @@ class Queries:
             )
         )
         return Control(row.paid, row.amount, row.held)
+
+    def turned_away(self, frauds: Collection[str]) -> TurnedAway:
+        """Return the good Pix and those that a model rejected; `frauds` are the EndToEndIds of all others."""
+        rejects = own_reject_sql("COALESCE(policy_decision, decision)", Rules.load())
+        rows = self._ask(
+            f"SELECT end_to_end_id, model_version IS NOT NULL AND {rejects} AS rejected "  # noqa: S608 (codes of our own)
+            "FROM {scores} WHERE published_at >= @since"
+        )
+        rejected = [row.rejected for row in rows if row.end_to_end_id not in frauds]
+        return TurnedAway(len(rejected), sum(rejected))
 
     def shadowed(self) -> Shadowed:
         """Return the figures of a challenger in the shadow."""

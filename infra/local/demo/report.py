@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
 
 from infra.local.demo.models import Looked, Swap
-from infra.local.demo.queries import Control, Fates, Queries, Shadowed, TimeRange, VersionQuality, percentiles
+from infra.local.demo.queries import (
+    Control,
+    Fates,
+    Queries,
+    Shadowed,
+    TimeRange,
+    TurnedAway,
+    VersionQuality,
+    percentiles,
+)
 from infra.local.demo.trace import Traced
 from infra.local.demo.traffic import Sent
 
@@ -47,6 +57,7 @@ class DemoResult:
     decided_ms: tuple[float, float]
     decisions: dict[str, int]
     control: Control
+    turned_away: TurnedAway
     quality: list[VersionQuality]
     scored_by: dict[str | None, int]
     """Live rows of each model version; None for rules alone."""
@@ -60,13 +71,17 @@ class DemoResult:
 def collect(
     queries: Queries,
     sent: Sent,
+    frauds: Collection[str],
     traffic: LoadPhases,
     as_of: dt.datetime,
     swap: Swap | None,
     chain: Traced | None,
     looked: Looked | None,
 ) -> DemoResult:
-    """Query the figures of a run, with the swap under load, the traced chain and the comparison if there were any."""
+    """Query the figures of a run, with the swap under load, the traced chain and the comparison if there were any.
+
+    `frauds` are the EndToEndIds that reports confirm at any time.
+    """
     ids, ahead, fates = queries.live_ids(), queries.in_the_future(), queries.fates()
     return DemoResult(
         transactions=sent.transactions,
@@ -86,6 +101,7 @@ def collect(
         decided_ms=queries.decided_ms(traffic.calm),
         decisions=queries.decisions(),
         control=queries.control(),
+        turned_away=queries.turned_away(frauds),
         quality=queries.quality(as_of),
         scored_by=queries.scored_by(),
         swap=swap,
@@ -142,6 +158,7 @@ def render(result: DemoResult) -> Table:
         (f"publish to row seen by a query ({result.watched})", _milliseconds(result.row_ms)),
         ("decisions", ", ".join(f"{name} {n:,}" for name, n in sorted(result.decisions.items()))),
         ("control group: paid / held", _control(result.control)),
+        ("good Pix rejected by a model", _turned_away(result.turned_away)),
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
@@ -163,6 +180,11 @@ def _chain(chain: Traced | None) -> str:
 
 def _control(found: Control) -> str:
     return f"{found.paid:,} for BRL {found.amount:,.2f} / {found.held:,}"
+
+
+def _turned_away(found: TurnedAway) -> str:
+    share = f" ({found.rejected / found.good:.2%})" if found.good else ""
+    return f"{found.rejected:,} of {found.good:,}{share}"
 
 
 def _swap_row(result: DemoResult) -> tuple[str, str]:

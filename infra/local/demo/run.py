@@ -92,7 +92,7 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
     end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
     with console.status("querying BigQuery ..."):
         chain = traced(cloud, queries.root())
-        return collect(queries, publisher.sent, load, end, models.swap, chain, looked)
+        return collect(queries, publisher.sent, frauds, load, end, models.swap, chain, looked)
 
 
 def _compare(cloud: LocalCloud, console: Console, *which: str) -> None:
