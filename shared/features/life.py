@@ -1,7 +1,7 @@
 """The life of a Pix in a store of history, from the ask to its outcomes, as one value for each EndToEndId.
 
-A value is a record of LIFE followed by a claim for each side that has scored the Pix. It starts with its version, by
-which a store changes it only if nobody else did.
+A value is a record of LIFE, followed by the returns of the Pix, if any, and then by a claim for each side that has
+scored it. It starts with its version, by which a store changes it only if nobody else did.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ UNCOUNTED = -1
 """The place of a Pix that history claimed while it was empty: neither read nor counted."""
 STORED = -2
 """The place of a Pix whose row is stored already, so that there is nothing to decide."""
-LOGGED = 8
-"""Outcomes that a life remembers."""
+WORDS = 6
+"""Statements that a life remembers besides returns, each once: settled, refused, blocked, released, and the decision
+of each side."""
+MOST_RETURNS = 100
+"""Returns of a Pix that count. Each takes 16 bytes of its life, and with several shards 0.6 kB beside it."""
 OLD, NIGHT, RETURN, REBUILT, RECOUNTED, AUTOMATIC = 1, 2, 4, 8, 16, 32
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
 of another Pix or a refund under the MED, which counts as no sale; rebuilt from its rows, with the features IMPLIED in
@@ -31,6 +34,7 @@ Automático, which no sum of limits holds."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 
+_STATEMENT = np.dtype([("hash", "<u8"), ("place", "<i8")])
 LIFE = np.dtype(
     [
         ("version", "<u4"),
@@ -44,7 +48,7 @@ LIFE = np.dtype(
         ("assumed", "u1"),  # whether it settled by our decision alone, which no outcome has confirmed
         ("settled_at", "<i8"),  # microseconds since the epoch, 0: not settled
         ("returned", "<i8"),  # centavos, also before it is known to have settled
-        ("outcomes", [("hash", "<u8"), ("place", "<i8")], (LOGGED,)),
+        ("outcomes", _STATEMENT.descr, (WORDS,)),
         ("reads", "<f4", (READ_WIDTH,)),  # of the ask
     ]
 )
@@ -53,14 +57,23 @@ Lives = NDArray[np.void]
 VERSION_AT, PLACE_AT, FLAGS_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "flags", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
 _CLAIM = struct.Struct("<cBHqIQQH")
 _ANSWER = struct.Struct("<cH")
+RETURNS_LETTER = b"d"
+"""The letter of the returns in a value, which have the head of an answer."""
 MOST_ASKED = 65_535
 """The number of a claim from which further questions of the side are not counted: it has two bytes."""
 STATEMENT_BYTES = 8
 """Of an outcome or decision in a life, its hash, which stands before its place."""
+ENTRY = _STATEMENT.itemsize
+"""Bytes of an outcome or decision in a life."""
 SIDE_LETTERS = {"PAYER": b"P", "PAYEE": b"R"}
 """The letter of each side in a claim: who pays, and who receives. An answer has the small letter."""
+Returns = NDArray[np.void]
+"""The returns [n] that the life of a Pix remembers, each by the hash of its id and its place."""
+NO_RETURNS: Returns = np.empty(0, dtype=_STATEMENT)
+RETURNS_AT = LIFE.itemsize + _ANSWER.size
+"""The offset of the returns in a value."""
 _SIDES = {letter: side for side, letter in SIDE_LETTERS.items()}
-LIFE_ID = hashlib.sha256(repr((LIFE.descr, _CLAIM.format, _ANSWER.format)).encode()).hexdigest()[:4]
+LIFE_ID = hashlib.sha256(repr((LIFE.descr, _CLAIM.format, _ANSWER.format, RETURNS_LETTER)).encode()).hexdigest()[:4]
 """Identity of the format: stores put it into their keys, so that two revisions never misread each other's lives."""
 
 
@@ -116,6 +129,24 @@ def encoded_answer(side: str, answer: bytes) -> bytes:
     return _ANSWER.pack(SIDE_LETTERS[side].lower(), len(answer)) + answer
 
 
+def encoded_returns(returns: Returns) -> bytes:
+    """Return the bytes of returns, as they stand behind the record of a life; none take none."""
+    data = returns.tobytes()
+    return _ANSWER.pack(RETURNS_LETTER, len(data)) + data if data else b""
+
+
+def returns_of(value: bytes | bytearray) -> Returns:
+    """Return the returns of a value, a copy."""
+    return np.frombuffer(bytes(value[RETURNS_AT : claims_at(value)]), dtype=_STATEMENT).copy()
+
+
+def claims_at(value: bytes | bytearray) -> int:
+    """Return the offset of the claims of a value, which stand behind its returns."""
+    if value[LIFE.itemsize : LIFE.itemsize + 1] != RETURNS_LETTER:
+        return LIFE.itemsize
+    return RETURNS_AT + int(_ANSWER.unpack_from(value, LIFE.itemsize)[1])
+
+
 NO_KEY = 0
 """The key version of a claim whose message is not known: it is compared with no later message."""
 
@@ -154,7 +185,7 @@ def asked(columns: Columns, scored_at: int | NDArray[np.int64]) -> Lives:
 def claims_of(value: bytes) -> dict[str, SideClaim]:
     """Return the claims of a value by side, with their answers."""
     found: dict[str, SideClaim] = {}
-    at = LIFE.itemsize
+    at = claims_at(value)
     while at < len(value):
         letter = value[at : at + 1]
         side = _SIDES[letter.upper()]
@@ -191,7 +222,7 @@ def mark_stored(value: bytearray, side: str) -> None:
 
     It is told of each Pix, so the claims are passed over and not read.
     """
-    letter, at = SIDE_LETTERS[side][0], LIFE.itemsize
+    letter, at = SIDE_LETTERS[side][0], claims_at(value)
     while at < len(value):
         if value[at] == letter:
             value[at + 1] = 1

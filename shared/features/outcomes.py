@@ -17,10 +17,23 @@ from numpy.typing import NDArray
 from shared.contract.rows import OutcomeRow
 from shared.features.arrays import Floats
 from shared.features.facts import IMPLIED, Facts, Settlements, blocks, extras, implied_features, sums
-from shared.features.life import AUTOMATIC, LIFE, LOGGED, NIGHT, OLD, REBUILT, RETURN, Lives
+from shared.features.life import (
+    AUTOMATIC,
+    ENTRY,
+    LIFE,
+    MOST_RETURNS,
+    NIGHT,
+    NO_RETURNS,
+    OLD,
+    REBUILT,
+    RETURN,
+    RETURNS_AT,
+    STATEMENT_BYTES,
+    Lives,
+    Returns,
+)
 
-PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
-ENTRY = 16
+PLACE_AT = LIFE.fields["outcomes"][1] + STATEMENT_BYTES  # type: ignore[index]  # numpy's stubs: fields may be None
 _CENTAVO = 0.01
 _MICRO = 1e-6
 _DECIDED = {"PAYER": "decided by the payer's side", "PAYEE": "decided by the payee's side"}
@@ -67,9 +80,10 @@ class Outcome(NamedTuple):
 class Advance(NamedTuple):
     """Lives [n] after an outcome each, with the change of history.
 
-    `known` [n] is the place of an outcome that was counted before, -1 for any other; `place_at` [n] the offset in the
-    life at which a store writes the place of the change, -1 if nothing is to be stored. `of` [m] is the index of the
-    life of each fact.
+    `known` [n] is the place of an outcome that was counted before, NO_ROOM of a return that cannot be, -1 for any
+    other; `place_at` [n] the offset in the value at which a store writes the place of the change, -1 if nothing is to
+    be stored. `of` [m] is the index of the life of each fact. `returns` [n] are those of each life; without a list of
+    them, they stay as they are.
     """
 
     lives: Lives
@@ -77,32 +91,51 @@ class Advance(NamedTuple):
     place_at: NDArray[np.int64]
     facts: Facts
     of: NDArray[np.int64]
+    returns: Sequence[Returns] = ()
 
 
-def advance(lives: Lives, outcomes: Sequence[Outcome], extra: Floats | None = None) -> Advance:
-    """Return lives [n] after one outcome each; `lives` stay as they are.
+NO_ROOM = -6
+"""The place of a return that changes nothing, as its life has MOST_RETURNS others."""
+
+
+def advance(
+    lives: Lives, outcomes: Sequence[Outcome], extra: Floats | None = None, returns: Sequence[Returns] | None = None
+) -> Advance:
+    """Return lives [n], which have `returns` [n] or none, after one outcome each; `lives` stay as they are.
 
     The weights of a settlement that depend on history are `extra` [n, len(EXTRAS)], or follow from the reads.
 
-    A life that history did not count, that is itself a return, or that has no room in its log changes nothing.
+    A life that history did not count, or that is itself a return, changes nothing.
     """
     after = lives.copy()
     known, place_at = np.full(len(after), -1, dtype=np.int64), np.full(len(after), -1, dtype=np.int64)
     effects, before = np.zeros(len(after), dtype=np.int8), after["returned"].copy()
+    remembered = [*returns] if returns else [NO_RETURNS] * len(after)
     for i, (life, outcome) in enumerate(zip(after, outcomes, strict=True)):
-        found = np.flatnonzero(life["outcomes"]["hash"] == outcome.hash)
+        statements = remembered[i] if outcome.return_id else life["outcomes"]
+        found = np.flatnonzero(statements["hash"] == outcome.hash)
         if len(found):
-            known[i] = int(life["outcomes"]["place"][found[0]])
+            known[i] = int(statements["place"][found[0]])
+        elif life["place"] < 0 or life["flags"] & RETURN:
             continue
-        free = int(np.count_nonzero(life["outcomes"]["hash"]))
-        if life["place"] < 0 or life["flags"] & RETURN or free == LOGGED:
-            continue
-        effects[i] = _apply(life, outcome)
-        life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
-        place_at[i] = PLACE_AT + ENTRY * free
+        elif outcome.return_id and len(statements) >= MOST_RETURNS:
+            known[i] = NO_ROOM
+        else:
+            effects[i] = _apply(life, outcome)
+            remembered[i], place_at[i] = _noted(life, remembered[i], outcome)
     after["version"][place_at >= 0] += 1
     facts, of = _facts(after, effects, before, extra)
-    return Advance(after, known, place_at, facts, of)
+    return Advance(after, known, place_at, facts, of, remembered)
+
+
+def _noted(life: np.void, returns: Returns, outcome: Outcome) -> tuple[Returns, int]:
+    """Note an outcome without a place; return the returns of the life, and the offset of the place in its value."""
+    if outcome.return_id:
+        new = np.array([(outcome.hash, -1)], dtype=returns.dtype)
+        return np.concatenate((returns, new)), RETURNS_AT + ENTRY * len(returns) + STATEMENT_BYTES
+    free = int(np.count_nonzero(life["outcomes"]["hash"]))
+    life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
+    return returns, PLACE_AT + ENTRY * free
 
 
 UNDECIDED = -4
@@ -110,7 +143,7 @@ UNDECIDED = -4
 
 
 def decided(lives: Lives, sides: Sequence[str], settles: NDArray[np.bool_]) -> Advance:
-    """Return lives [n] after a decision of a side each, as the log of each has room.
+    """Return lives [n] after a decision of a side each, which none of them knows yet.
 
     A Pix that `settles` does so by assumption unless another word was first; any other leaves the sums of limits, and
     takes back the assumption of the other side.
@@ -136,7 +169,7 @@ def decided_at(lives: Lives, sides: Sequence[str]) -> NDArray[np.int64]:
     """Return the place [n] of the change by each side's decision, -1 for none, UNDECIDED where it is to be made."""
     found = lives["outcomes"]["hash"] == _decisions(sides)[:, None]
     places = np.where(found, lives["outcomes"]["place"], -1).max(axis=1)
-    countable = (lives["place"] >= 0) & ((lives["flags"] & RETURN) == 0) & (lives["outcomes"]["hash"][:, -1] == 0)
+    countable = (lives["place"] >= 0) & ((lives["flags"] & RETURN) == 0)
     return np.where(found.any(axis=1) | ~countable, places, UNDECIDED)
 
 

@@ -11,8 +11,18 @@ from shared.contract.event import Event
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.columns import Columns
 from shared.features.facts import CENTAVO, IMPLIED, put_implying
-from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked, stored_claims
-from shared.features.outcomes import ENTRY, PLACE_AT, Advance, Outcome, advance, decided
+from shared.features.life import (
+    ENTRY,
+    NO_RETURNS,
+    REBUILT,
+    RECOUNTED,
+    UNCOUNTED,
+    Lives,
+    Returns,
+    asked,
+    stored_claims,
+)
+from shared.features.outcomes import PLACE_AT, Advance, Outcome, advance, decided
 
 IMPLIED_COLUMNS = tuple(FEATURE_PREFIX + name for name in IMPLIED)
 """The columns of features from which the weights of a settlement follow."""
@@ -34,8 +44,8 @@ class Asked(NamedTuple):
     """The stored outcomes, in the order of their arrival, with their places."""
 
 
-def rebuilt(asked_for: Asked) -> Lives:
-    """Return the life [1] of a Pix whose settlement has the weights that its features imply.
+def rebuilt(asked_for: Asked) -> tuple[Lives, Returns]:
+    """Return the life [1] of a Pix whose settlement has the weights that its features imply, and its returns.
 
     Its version is 0, the one of a life that is not stored.
     """
@@ -46,12 +56,19 @@ def rebuilt(asked_for: Asked) -> Lives:
     for side, approved, place in asked_for.decisions:
         if place is not None:
             life = _placed(decided(life, [side], np.array([approved])), place)
+    returns = NO_RETURNS
     for outcome, place in asked_for.outcomes:
-        after = advance(life, [outcome])
-        if after.place_at[0] >= 0:
-            life = _placed(after, -1 if place is None else place)
+        after = advance(life, [outcome], returns=[returns])
+        if after.place_at[0] < 0:
+            continue
+        own = -1 if place is None else place
+        if outcome.return_id:
+            life, returns = after.lives, after.returns[0]
+            returns["place"][-1] = own
+        else:
+            life = _placed(after, own)
     life["version"] = 0
-    return life
+    return life, returns
 
 
 def claims_of_rows(asked_for: Asked) -> bytes:

@@ -68,13 +68,15 @@ class FormerLives:
 
     async def _write(self, forgotten: Sequence[tuple[str, Asked, bytes | None]]) -> None:
         """Write lives; one that another job has written since stays as it is."""
-        before: Lives = np.concatenate([rebuilt(asked) for _, asked, _ in forgotten])
+        made = [rebuilt(asked) for _, asked, _ in forgotten]
+        before: Lives = np.concatenate([life for life, _ in made])
         before["version"] = [int(life_of(value)["version"][0]) if value else 0 for _, _, value in forgotten]
         after, none = before.copy(), np.full(len(before), -1, dtype=np.int64)
         after["version"] += 1
-        unchanged = Advance(after, none, none, Facts.blank(np.empty(0)), np.empty(0, dtype=np.int64))
-        tails = [b"" if value else claims_of_rows(asked) for _, asked, value in forgotten]
-        await self._history.change(changes_of([id_ for id_, _, _ in forgotten], before, unchanged, tails=tails))
+        nothing, of = Facts.blank(np.empty(0)), np.empty(0, dtype=np.int64)
+        unchanged = Advance(after, none, none, nothing, of, [returns for _, returns in made])
+        claims = [b"" if value else claims_of_rows(asked) for _, asked, value in forgotten]
+        await self._history.change(changes_of([id_ for id_, _, _ in forgotten], before, unchanged, claims=claims))
 
 
 class Telling:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.features.facts import Facts
-from shared.features.life import LIFE, Lives, asked
+from shared.features.life import NO_RETURNS, Lives, Returns, asked, encoded_returns, life_of, returns_of
 from shared.features.outcomes import Advance, Outcome, advance, decided
 from shared.features.rebuilding import IMPLIED_COLUMNS, put_implied
 from shared.features.reports import UNPLACED
@@ -41,7 +41,7 @@ class ChangeQueue:
         self._batches = iter(batches)
         self._shard = shard
         self._open: pa.Table | None = None
-        self._lives: dict[str, Lives] = {}
+        self._lives: dict[str, tuple[Lives, Returns]] = {}
         self._reached = 0
         self.given = 0
         """Changes given out."""
@@ -62,7 +62,7 @@ class ChangeQueue:
 
     def note(self) -> dict[str, Any]:
         """Return the position, for JSON."""
-        lives = {id_: life.tobytes() for id_, life in self._lives.items()}
+        lives = {id_: life.tobytes() + encoded_returns(returns) for id_, (life, returns) in self._lives.items()}
         return {"given": self.given, "reached": self._reached, "lives": lives}
 
     def resume(self, note: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ class ChangeQueue:
             left, self._open = left - taken, batch.slice(taken)
         lives = msgspec.convert(note["lives"], dict[str, bytes], builtin_types=())
         self.given, self._reached = note["given"], note["reached"]
-        self._lives = {id_: np.frombuffer(life, dtype=LIFE).copy() for id_, life in lives.items()}
+        self._lives = {id_: (life_of(life), returns_of(life)) for id_, life in lives.items()}
 
     def _next(self) -> pa.Table | None:
         if self._open is None or not self._open.num_rows:
@@ -105,12 +105,13 @@ class ChangeQueue:
         words = [_Change(*each) for each in zip(*_values(changes), strict=True)]
         parts, of = [Facts.blank(np.empty(0))], [np.empty(0, dtype=np.int64)]
         for turn in turns(ids):
-            before = np.concatenate([self._lives.pop(ids[i], first[i : i + 1]) for i in turn])
-            for rows_of, after in _advanced(before, [words[i] for i in turn]):
+            known = [self._lives.pop(ids[i], (first[i : i + 1], NO_RETURNS)) for i in turn]
+            before, returns = np.concatenate([life for life, _ in known]), [each for _, each in known]
+            for rows_of, after in _advanced(before, returns, [words[i] for i in turn]):
                 indexes = np.array(turn)[rows_of]
-                for i, life in zip(indexes.tolist(), after.lives, strict=True):
+                for i, life, those in zip(indexes.tolist(), after.lives, after.returns, strict=True):
                     if more[i]:
-                        self._lives[ids[i]] = life.reshape(1)
+                        self._lives[ids[i]] = life.reshape(1), those
                 parts.append(after.facts)
                 of.append(indexes[after.of])
         every = np.concatenate(of)
@@ -141,16 +142,20 @@ def lives_of(rows: pa.Table) -> Lives:
     return lives
 
 
-def _advanced(lives: Lives, changes: list[_Change]) -> Iterator[tuple[NDArray[np.int64], Advance]]:
+def _advanced(
+    lives: Lives, returns: list[Returns], changes: list[_Change]
+) -> Iterator[tuple[NDArray[np.int64], Advance]]:
     """Yield lives after one change each, in two parts: those by decisions, and those by outcomes."""
     by_decision = np.array([each.status == DECIDED for each in changes], dtype=bool)
     rows = np.flatnonzero(by_decision)
     if len(rows):
         sides = [changes[i].side or "PAYER" for i in rows.tolist()]
-        yield rows, decided(lives[rows], sides, np.array([bool(changes[i].approved) for i in rows.tolist()]))
+        after = decided(lives[rows], sides, np.array([bool(changes[i].approved) for i in rows.tolist()]))
+        yield rows, after._replace(returns=[returns[i] for i in rows.tolist()])
     rows = np.flatnonzero(~by_decision)
     if len(rows):
-        yield rows, advance(lives[rows], [changes[i].outcome for i in rows.tolist()])
+        chosen = rows.tolist()
+        yield rows, advance(lives[rows], [changes[i].outcome for i in chosen], returns=[returns[i] for i in chosen])
 
 
 def turns(ids: list[str]) -> Iterator[list[int]]:

@@ -138,9 +138,9 @@ class EventLines:
         items = self._items(messages)
         told, before = _told(items)
         if self._settles:
-            due, changed = None, np.arange(len(told))
+            due, changed, refused = None, np.arange(len(told)), set[int]()
         else:
-            due, changed = self._lives.advance(asked.columns, told, before, self._first)
+            due, changed, refused = self._lives.advance(asked.columns, told, before, self._first)
         found = self._numbered(items, set(changed.tolist()))
         if due is not None:
             due = due._replace(at=np.array([found.outcomes[i].history_sequence for i in changed], dtype=np.int64))
@@ -148,7 +148,9 @@ class EventLines:
         chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at, first=self._first)
         self._first += len(asked.columns)
         rows = plain_table(asked.values | {"history_sequence": found.places})
-        return ReplayBatch(rows, chunk, found.feedback, found.outcomes, self._done, self._place)
+        self._messages.left_out.malformed += len(refused)
+        outcomes = [row for i, row in enumerate(found.outcomes) if i not in refused]
+        return ReplayBatch(rows, chunk, found.feedback, outcomes, self._done, self._place)
 
     def _items(self, messages: list[Event | OutcomeRow | FeedbackRow]) -> list[Event | OutcomeRow | Reported]:
         """Return messages, and those that waited for them, in the order in which history takes them."""

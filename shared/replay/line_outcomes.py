@@ -10,8 +10,8 @@ from shared.contract.rows import OutcomeRow
 from shared.features.arrays import Floats
 from shared.features.columns import Columns
 from shared.features.facts import EXTRAS, Facts
-from shared.features.life import LIFE, Lives, asked
-from shared.features.outcomes import Outcome, advance
+from shared.features.life import NO_RETURNS, Lives, Returns, asked, encoded_returns, life_of, returns_of
+from shared.features.outcomes import NO_ROOM, Outcome, advance
 from shared.replay.changes import turns
 from shared.replay.recurrence import NO_SLOT, Due
 
@@ -34,7 +34,7 @@ class OpenLives:
     def __init__(self) -> None:
         self._to_come: dict[str, int] = {}
         self._early: dict[str, list[OutcomeRow]] = {}
-        self._lives: dict[str, Lives] = {}
+        self._lives: dict[str, tuple[Lives, Returns]] = {}
         self._places: dict[str, dict[int, int]] = {}
         """The place of each outcome, by its hash, of Pix with more outcomes to come or with one in the last batch."""
         self._new: dict[str, int] = {}
@@ -80,23 +80,26 @@ class OpenLives:
 
     def advance(
         self, columns: Columns, told: list[OutcomeRow], before: list[int], first: int
-    ) -> tuple[Due, NDArray[np.int64]]:
+    ) -> tuple[Due, NDArray[np.int64], set[int]]:
         """Count outcomes in their order, given the events of the batch and the index of the event after each.
 
-        `first` is the slot of the first event. Return the facts [m] of the outcomes, without places, and the index of
-        the outcome of each.
+        `first` is the slot of the first event. Return the facts [m] of the outcomes, without places, the index of the
+        outcome of each, and the indexes of returns for which their Pix has no room.
         """
         self._remember(columns, first)
         nothing = np.empty(0, dtype=np.int64)
         facts, of, slots = [Facts.blank(np.empty(0))], [nothing], [nothing]
+        refused: set[int] = set()
         for turn in turns([row.end_to_end_id for row in told]):
             ids = [told[i].end_to_end_id for i in turn]
             asked_at = np.array([self._slots.get(id_, NO_SLOT) for id_ in ids])
-            lives = np.concatenate([self._lives[id_] for id_ in ids])
+            lives = np.concatenate([self._lives[id_][0] for id_ in ids])
             extra = np.stack([self._extras.get(id_, _UNITS) for id_ in ids])
-            after = advance(lives, [Outcome.of(told[i]) for i in turn], extra)
-            for id_, life in zip(ids, after.lives, strict=True):
-                self._keep(id_, life.reshape(1))
+            returns = [self._lives[id_][1] for id_ in ids]
+            after = advance(lives, [Outcome.of(told[i]) for i in turn], extra, returns)
+            refused.update(np.array(turn)[after.known == NO_ROOM].tolist())
+            for id_, life, those in zip(ids, after.lives, after.returns, strict=True):
+                self._keep(id_, life.reshape(1), those)
             facts.append(after.facts)
             of.append(np.array(turn)[after.of])
             slots.append(asked_at[after.of])
@@ -104,7 +107,7 @@ class OpenLives:
         order = np.argsort(every, kind="stable")
         own = every[order]
         at = np.array(before, dtype=np.int64)[own]
-        return Due(Facts.joined(facts, order), at, nothing, nothing, np.concatenate(slots)[order]), own
+        return Due(Facts.joined(facts, order), at, nothing, nothing, np.concatenate(slots)[order]), own, refused
 
     def placed(self, row: OutcomeRow, place: int | None) -> OutcomeRow:
         """Return an outcome with its place, None if it changed nothing; a repeated one keeps that of the first."""
@@ -120,13 +123,13 @@ class OpenLives:
 
     def note(self) -> OutcomesNote:
         """Return the state, for JSON."""
-        lives = {id_: life.tobytes() for id_, life in self._lives.items()}
+        lives = {id_: life.tobytes() + encoded_returns(returns) for id_, (life, returns) in self._lives.items()}
         weights = {id_: values.tobytes() for id_, values in self._extras.items()}
         return OutcomesNote(lives, weights, self._open_places(), self._early)
 
     def resume(self, note: OutcomesNote) -> None:
         """Continue from a note; the outcomes that wait in it are still to come, those in the file are not in it."""
-        self._lives = {id_: np.frombuffer(life, dtype=LIFE).copy() for id_, life in note.lives.items()}
+        self._lives = {id_: (life_of(life), returns_of(life)) for id_, life in note.lives.items()}
         self._extras = {id_: np.frombuffer(values) for id_, values in note.extras.items()}
         self._places, self._early = note.places, note.early
         for id_, rows in note.early.items():
@@ -142,14 +145,14 @@ class OpenLives:
             rows = np.array(list(self._new.values()))
             lives = asked(columns[rows], np.rint(columns.at[rows] * 1e6).astype(np.int64))
             lives["place"] = 0  # counted; its place does not matter here
-            self._lives.update((id_, lives[i : i + 1].copy()) for i, id_ in enumerate(self._new))
+            self._lives.update((id_, (lives[i : i + 1].copy(), NO_RETURNS)) for i, id_ in enumerate(self._new))
             self._slots |= {id_: first + index for id_, index in self._new.items()}
 
-    def _keep(self, id_: str, life: Lives) -> None:
+    def _keep(self, id_: str, life: Lives, returns: Returns) -> None:
         """Keep a life while outcomes are to come."""
         self._to_come[id_] -= 1
         if self._to_come[id_]:
-            self._lives[id_] = life.copy()
+            self._lives[id_] = life.copy(), returns
         else:
             del self._to_come[id_]
             self._close(id_)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.life import LIFE, Lives, life_of
+from shared.features.life import LIFE, Lives, encoded_returns, life_of
 from shared.features.outcomes import UNDECIDED, Advance, decided, decided_at
 from shared.ports.history import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, ChangingHistory
 from shared.settings import ASSUMED
@@ -88,11 +88,14 @@ def changes_of(
     before: Lives,
     after: Advance,
     chosen: NDArray[np.int64] | None = None,
-    tails: Sequence[bytes] | None = None,
+    claims: Sequence[bytes] | None = None,
 ) -> Changes:
-    """Return the changes of lives, of all n or of those at the indexes `chosen`; `tails` [n] are new claims."""
+    """Return the changes of lives, of all n or of those at the indexes `chosen`; `claims` [n] are new ones."""
     rows = np.arange(len(before)) if chosen is None else chosen
     data, size = after.lives[rows].tobytes(), LIFE.itemsize
+    tails = [encoded_returns(after.returns[i]) if after.returns else b"" for i in rows.tolist()]
+    if claims:
+        tails = [tail + claims[i] for tail, i in zip(tails, rows.tolist(), strict=True)]
     facts, of = after.facts, after.of
     if chosen is not None:
         kept = np.isin(of, rows)
@@ -100,10 +103,7 @@ def changes_of(
     return Changes(
         [LIFE_KEY + end_to_end_ids[i] for i in rows.tolist()],
         before["version"][rows].tolist(),
-        [
-            data[place * size : (place + 1) * size] + (tails[i] if tails else b"")
-            for place, i in enumerate(rows.tolist())
-        ],
+        [data[place * size : (place + 1) * size] + tail for place, tail in enumerate(tails)],
         after.place_at[rows].tolist(),
         facts,
         of,

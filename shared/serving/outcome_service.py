@@ -24,9 +24,9 @@ from shared.contract.event import micros
 from shared.contract.reading import Clock, read_outcome
 from shared.contract.rows import LateRow, OutcomeRow
 from shared.contract.topics import OUTCOMES
-from shared.errors import PixError, Unavailable
-from shared.features.life import STORED, UNCOUNTED, Lives, life_of
-from shared.features.outcomes import Advance, Outcome, advance
+from shared.errors import Malformed, PixError, Unavailable
+from shared.features.life import STORED, UNCOUNTED, Lives, life_of, returns_of
+from shared.features.outcomes import NO_ROOM, Advance, Outcome, advance
 from shared.ports.history import CONFLICT, LIFE_KEY, LOST, UNPLACED, Changed, ChangingHistory
 from shared.ports.tables import Table
 from shared.scoring.conclusions import changes_of
@@ -70,6 +70,8 @@ class CountedOutcomes:
     async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
+        A return of a Pix that has MOST_RETURNS others is Malformed.
+
         An outcome that comes before its Pix is stored and counted, or while history has lost it, waits: its error is
         Unavailable. If its Pix has no life, the minute in its id tells: soon after it, the outcome has come too
         early, else it is late.
@@ -86,7 +88,8 @@ class CountedOutcomes:
 
     async def _count(self, rows: dict[int, OutcomeRow], counted: OutcomePlaces) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
-        known = await self._lives(rows)
+        values = await self._values(rows)
+        known = {i: life_of(value) for i, value in values.items()}
         lives = {i: life for i, life in known.items() if life["place"][0] not in (UNCOUNTED, STORED)}
         for i in rows.keys() - lives.keys():
             is_late = known[i]["place"][0] == STORED if i in known else self._forgets(rows[i])
@@ -98,13 +101,16 @@ class CountedOutcomes:
             return []
         indexes = list(lives)
         before: Lives = np.concatenate([lives[i] for i in indexes])
-        after = advance(before, [Outcome.of(rows[i]) for i in indexes])
+        returns = [returns_of(values[i]) for i in indexes]
+        after = advance(before, [Outcome.of(rows[i]) for i in indexes], returns=returns)
         places, visited = await self._change([rows[i].end_to_end_id for i in indexes], before, after)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
         counted.visited.update(zip(indexes, visited, strict=True))
-        lost = [i for i, place in done.items() if place == LOST]
-        counted.errors.update((i, Unavailable("history has lost the Pix of an outcome")) for i in lost)
-        counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items() if place != LOST)
+        errors = {i: _error(place) for i, place in done.items() if place in (LOST, NO_ROOM)}
+        counted.errors.update(errors)
+        counted.places.update(
+            (i, None if place == UNPLACED else place) for i, place in done.items() if i not in errors
+        )
         return [i for i in indexes if i not in done]
 
     async def keep(self, rows: Sequence[OutcomeRow]) -> None:
@@ -129,9 +135,9 @@ class CountedOutcomes:
             )
         return Changed(places, visited)
 
-    async def _lives(self, rows: dict[int, OutcomeRow]) -> dict[int, Lives]:
+    async def _values(self, rows: dict[int, OutcomeRow]) -> dict[int, bytes]:
         values = await self._history.find([LIFE_KEY + row.end_to_end_id for row in rows.values()])
-        return {i: life_of(value) for i, value in zip(rows, values, strict=True) if value}
+        return {i: value for i, value in zip(rows, values, strict=True) if value}
 
     def _forgets(self, row: OutcomeRow) -> bool:
         """Return whether history may have forgotten a Pix of this age; an id without a minute has none."""
@@ -252,6 +258,13 @@ def _placed(index: int, row: OutcomeRow, counted: OutcomePlaces) -> OutcomeRow:
         visited=counted.visited.get(index, ()),
         place_pending=index in counted.late or None,
     )
+
+
+def _error(place: int) -> PixError:
+    """Return the error of an outcome that history did not count."""
+    if place == NO_ROOM:
+        return Malformed("too_many_returns", "return_id")
+    return Unavailable("history has lost the Pix of an outcome")
 
 
 def _put(visited: list[tuple[int, ...]], rows: NDArray[np.int64], found: Sequence[tuple[int, ...]]) -> None:

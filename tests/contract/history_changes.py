@@ -10,7 +10,7 @@ import numpy as np
 from shared.contract.event import Event
 from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_facts
 from shared.features.keys import keys_of
-from shared.features.life import life_of
+from shared.features.life import life_of, returns_of
 from shared.features.outcomes import Outcome, advance
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
 from shared.ports.history import LIFE_KEY, Changes
@@ -29,7 +29,8 @@ def life_key(pix: Event) -> str:
 def outcome_changes(values: Sequence[bytes | None], told: Sequence[Told]) -> Changes:
     """Return the changes of stored lives by one outcome each."""
     lives = np.concatenate([life_of(value) for value in values if value])
-    after = advance(lives, [outcome for _, outcome in told])
+    returns = [returns_of(value) for value in values if value]
+    after = advance(lives, [outcome for _, outcome in told], returns=returns)
     return changes_of([pix.end_to_end_id for pix, _ in told], lives, after, np.flatnonzero(after.place_at >= 0))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.features.columns import SIDES, Events
-from shared.features.life import LIFE, Lives, life_of
+from shared.features.life import LIFE, Lives, claims_at, life_of, returns_of
 from shared.features.outcomes import Outcome
 from shared.features.places import Place
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
@@ -192,8 +192,11 @@ def assert_values_close(found: list[bytes | None], expected: list[bytes | None])
     for one, other in zip(found, expected, strict=True):
         assert one is not None
         assert other is not None
-        assert one[LIFE.itemsize :] == other[LIFE.itemsize :], "the claims differ"
+        assert one[claims_at(one) :] == other[claims_at(other) :], "the claims differ"
         assert_lives_close(life_of(one), life_of(other))
+        returned, expected_returned = returns_of(one), returns_of(other)
+        np.testing.assert_array_equal(returned["hash"], expected_returned["hash"])
+        np.testing.assert_array_equal(returned["place"] > 0, expected_returned["place"] > 0)
 
 
 def assert_lives_close(found: Lives, expected: Lives) -> None:

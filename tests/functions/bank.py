@@ -294,7 +294,7 @@ class Bank:
     def give_back(self, row: ScoreRow, amount: str, number: int = 1, seconds: float = 60) -> str:
         """Push a return, and return its id."""
         day = dt.datetime.fromtimestamp(row.event.initiated_at / SECOND, dt.UTC)
-        id_ = f"D87654321{day:%Y%m%d%H%M}{row.event.end_to_end_id[-9:]}{number:02d}"
+        id_ = f"D87654321{day:%Y%m%d%H%M}{row.event.end_to_end_id[-8:]}{number:03d}"
         self.tell(row, "RETURNED", seconds, return_id=id_, amount=amount, reason="FR01")
         return id_
 

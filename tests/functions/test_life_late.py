@@ -109,6 +109,23 @@ def test_a_late_return_is_stored_at_once_and_counts_at_the_next_run(memory: Stor
     bank.replay()
 
 
+def test_a_life_that_is_made_again_knows_each_of_many_returns(memory: Store) -> None:
+    bank, history = forgetful(memory)
+    row = bank.pay("11-20T12:00:00", "120.00", **CUSTOMER)
+    for number in range(11):
+        bank.give_back(row, "9.00", number)
+    before = {each.return_id: each.history_sequence for each in counted_rows(bank) if each.return_id}
+    history.forget()
+    for number in (0, 10, 11):
+        bank.give_back(row, "9.00", number, seconds=DAYS_LATE)
+    assert bank.count_late() == LateCounted(counted=3)
+    after = {each.return_id: each.history_sequence for each in counted_rows(bank) if each.return_id}
+    assert (len(after), after | before) == (12, after)
+    looked = bank.ask("11-23T14:00:00", "12.00", **CUSTOMER)
+    assert feature(looked, "amount_to_pair_mean") == pytest.approx(1, rel=1e-3)
+    bank.replay()
+
+
 def test_an_outcome_of_a_known_pix_is_counted_at_once(memory: Store) -> None:
     bank, _ = forgetful(memory)
     row = bank.pay("11-20T12:00:00", "100.00", **CUSTOMER)

@@ -119,3 +119,36 @@ def test_a_refund_under_the_med_taints_no_victim_and_is_no_sale(bank: Bank) -> N
     assert feature(bank.ask("11-20T15:01:00", "1.00", purpose="IPRT", **mule, **victim), "new_pair") == 1
     bank.give_back(stolen, "500.00")
     assert feature(bank.ask("11-20T16:00:00", "10.00", 5, **CUSTOMER), "payer_taint_7d") == pytest.approx(0, abs=1e-6)
+
+
+def test_each_of_many_partial_returns_counts_once(bank: Bank) -> None:
+    """Both sides have decided and told all that they can, so the life knows each word that there is."""
+    row = paid(bank, "11-20T12:00:00", "120.00", **CUSTOMER)
+    received = bank.ask("11-20T12:00:00", "120.00", **CUSTOMER, side="PAYEE", end_to_end_id=row.event.end_to_end_id)
+    for status in ("BLOCKED", "RELEASED"):
+        bank.tell(received, status)
+    for status in ("REJECTED", "SETTLED"):
+        bank.tell(row, status)
+    for number in [*range(12), *range(12)]:
+        bank.give_back(row, "9.00", number)
+    places = {each.history_sequence for each in bank.tables.told if each.return_id}
+    assert len(places - {None}) == 12
+    assert None not in places
+    after = bank.ask("11-20T13:00:00", "12.00", **CUSTOMER)
+    assert feature(after, "amount_to_pair_mean") == pytest.approx(1, rel=1e-3)
+    bank.replay()
+
+
+def test_a_return_more_than_a_life_holds_is_quarantined(history_store: Store) -> None:
+    bank = Bank(history_store, "published")
+    row = paid(bank, "11-20T12:00:00", "120.00", **CUSTOMER)
+    for number in [*range(101), 0]:
+        bank.give_back(row, "1.00", number)
+    assert bank.tables.refused == [("too_many_returns", "return_id")]
+    counted = {each.return_id: each.history_sequence for each in bank.tables.told if each.return_id}
+    assert (len(counted), len(set(counted.values()) - {None})) == (100, 100)
+    bank.tell(row, "BLOCKED", side="PAYEE")
+    assert bank.tables.told[-1].history_sequence is not None
+    after = bank.ask("11-20T13:00:00", "20.00", **CUSTOMER)
+    assert feature(after, "amount_to_pair_mean") == pytest.approx(1, rel=1e-2)
+    bank.replay()

@@ -20,6 +20,7 @@ from shared.features.life import (
     SideClaim,
     answers,
     asked,
+    claims_at,
     claims_of,
     encoded_answer,
     in_turn,
@@ -167,18 +168,19 @@ class MemoryHistoryAdapter:
         """Write claims and answers behind a life."""
         tail = b"".join(side.encode() for side in claims.values())
         tail += b"".join(encoded_answer(side, each.answer) for side, each in claims.items() if each.answer)
-        self._lives[id_] = self._lives[id_][:_SIZE] + tail
+        life = self._lives[id_]
+        self._lives[id_] = life[: claims_at(life)] + tail
 
     def _stored(self, key: str) -> bytes | bytearray | None:
         return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)
 
     def _write(self, key: str, value: bytes, at: int, place: int) -> None:
-        """Write a value with a place at `at`, -1 for none; a life keeps the claims behind it."""
+        """Write a value with a place at `at`, -1 for none; a life keeps what is behind it and not in the value."""
         if key[0] != LIFE_KEY:
             self._states[key] = value if at < 0 else bytes(_placed(bytearray(value), at, place))
             return
         life = self._lives.setdefault(key[1:], bytearray())
-        life[:_SIZE] = value
+        life[: claims_at(life) if len(value) > _SIZE else _SIZE] = value
         if at >= 0:
             _placed(life, at, place)
 

@@ -165,11 +165,13 @@ local function answer()
   return {damaged}
 end
 
--- Return a value with the place of its change, and with the claims of the stored life.
+-- Return a value with the place of its change, and with the claims of the stored life, also its returns if the value has
+-- none.
 local function changed(name, value, place_at, place, stored)
   if place_at >= 0 then value = sub(value, 1, place_at) .. place .. sub(value, place_at + 9) end
-  if stored and sub(name, 1, 1) == LIFE.letter then return with_recount(value, stored) .. sub(stored, LIFE.bytes + 1) end
-  return value
+  if not stored or sub(name, 1, 1) ~= LIFE.letter then return value end
+  local kept_from = #value > LIFE.bytes and claims_at(stored) or LIFE.bytes
+  return with_recount(value, stored) .. sub(stored, kept_from + 1)
 end
 
 -- Return whether a change of a value follows from the stored one.

@@ -29,7 +29,7 @@ from shared.features.layout import (
     Layout,
     Role,
 )
-from shared.features.life import FLAGS_AT, LIFE, PLACE_AT, RECOUNTED
+from shared.features.life import FLAGS_AT, LIFE, PLACE_AT, RECOUNTED, RETURNS_LETTER
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports.history import CONFLICT, LIFE_KEY, LOST, UNPLACED
 
@@ -70,6 +70,7 @@ def _tables() -> dict[str, Any]:
             "reads": READ_WIDTH,
             "place_at": PLACE_AT,
             "flags_at": FLAGS_AT,
+            "returns": RETURNS_LETTER.decode(),
         },
         "AGAIN": AGAIN_KEY,
         "RECOUNTED": RECOUNTED,

@@ -67,7 +67,7 @@ local function empty()
   return redis.error_reply('EMPTY the store of history has to be filled first')
 end
 
--- Return the offset behind the claim or answer of a life at an offset. The letters of answers are small.
+-- Return the offset behind the claim, answer or returns of a life at an offset. Only the letters of claims are capitals.
 local function behind(life, at)
   local length_at = at + (string.byte(life, at + 1) < 97 and CLAIM.length_at or 2)
   local low, high = string.byte(life, length_at, length_at + 1)
@@ -81,6 +81,11 @@ local function part_of(life, letter)
     if sub(life, at + 1, at + 1) == letter then return at end
     at = behind(life, at)
   end
+end
+
+-- Return the offset of the claims of a life, which stand behind its returns.
+local function claims_at(life)
+  return sub(life, LIFE.bytes + 1, LIFE.bytes + 1) == LIFE.returns and behind(life, LIFE.bytes) or LIFE.bytes
 end
 
 -- Return whether the rows of all claims of a life are stored; nil if it is not a whole life.

@@ -220,6 +220,17 @@ def test_a_repeated_outcome_counts_once_and_keeps_its_place(tmp_path: Path) -> N
     assert [row.history_sequence for row in found.outcomes] == [2, 2, None]
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_return_more_than_a_life_holds_is_malformed(
+    resumed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_lines, "CHUNK", 40)
+    returns = [told(0, "RETURNED", n, 0.005, f"D1234567820261120143200000000{n:03d}") for n in range(101)]
+    found = by_file(tmp_path / "events", [pix(0), told(0, "SETTLED"), *returns, told(0, "BLOCKED"), pix(3)], resumed)
+    assert [row.history_sequence for row in found.outcomes] == list(range(2, 104))
+    assert (found.source.left_out.malformed, found.places) == (1, [1, 104])
+
+
 def test_a_report_without_a_verdict_takes_no_place(tmp_path: Path) -> None:
     messages = [pix(0), told(0, "SETTLED"), reported(0, "OPEN", 0), pix(1), reported(0, "AGREED", 1)]
     found = by_file(tmp_path / "events", messages)
