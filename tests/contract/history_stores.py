@@ -77,19 +77,27 @@ class Store:
 
     def copied(self, shard: int) -> dict[bytes, bytes]:
         """Return all keys of a shard with their values, as a replica has them."""
+        return self.run(self.copying(shard))
+
+    async def copying(self, shard: int) -> dict[bytes, bytes]:
+        """Copy a shard between two calls of its client."""
         tag = sequence_key(shard, self.shards)[:-1]
-        names = [name for name in self.run(self.redis.keys()) if isinstance(name, bytes)]
-        return {name: self.run(self.redis.dump(name)) for name in names if name.startswith(tag.encode())}
+        names = [name for name in await self.redis.keys() if isinstance(name, bytes)]
+        return {name: await self.redis.dump(name) for name in names if name.startswith(tag.encode())}
 
     def fall_back(self, shard: int, copy: Mapping[bytes, bytes]) -> None:
         """Let a shard be what it was, in a process of another name, as if a replica took over that lacks the rest."""
-        self.run(self.redis.delete(*self.copied(shard)))
+        self.run(self.falling_back(shard, copy))
+
+    async def falling_back(self, shard: int, copy: Mapping[bytes, bytes]) -> None:
+        """Let a shard fall back between two calls of its client."""
+        await self.redis.delete(*await self.copying(shard))
         for name, value in copy.items():
-            self.run(self.redis.restore(name, 3_600_000, value))
+            await self.redis.restore(name, 3_600_000, value)
         key = sequence_key(shard, self.shards)
-        sequence = self.run(self.redis.get(key))
+        sequence = await self.redis.get(key)
         assert isinstance(sequence, bytes)
-        self.run(self.redis.set(key, b" ".join((*sequence.split()[:2], b"0"))))
+        await self.redis.set(key, b" ".join((*sequence.split()[:2], b"0")))
 
     def close(self) -> None:
         for client in self._clients:
