@@ -37,6 +37,7 @@ resource "google_cloud_run_v2_service" "desk" {
       network_interfaces {
         network    = google_compute_network.pix.id
         subnetwork = google_compute_subnetwork.pix.id
+        tags       = [local.valkey_tag]
       }
     }
 

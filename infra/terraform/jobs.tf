@@ -138,6 +138,7 @@ resource "google_cloud_run_v2_job" "jobs" {
         network_interfaces {
           network    = google_compute_network.pix.id
           subnetwork = google_compute_subnetwork.pix.id
+          tags       = contains(local.valkey_jobs, each.key) ? [local.valkey_tag] : []
         }
       }
 

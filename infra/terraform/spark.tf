@@ -106,6 +106,7 @@ locals {
           {
             serviceAccount = local.accounts[batch.part].email
             subnetworkUri  = google_compute_subnetwork.pix.name
+            networkTags    = contains(local.streams, batch.part) ? [local.valkey_tag] : []
             ttl            = format("%ds", batch.seconds)
           },
           var.kms_key == null ? {} : { kmsKey = var.kms_key },

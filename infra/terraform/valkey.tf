@@ -82,6 +82,7 @@ locals {
       var.state_shards > 1 ? "CONNECTION_TYPE_DISCOVERY" : "CONNECTION_TYPE_PRIMARY"
     )
   ])
+  valkey_tag          = "pix-history" # of the network, for instances that may reach the store (network.tf)
   valkey_ca_folder    = "/etc/valkey"
   valkey_certificates = join("\n", flatten(google_memorystore_instance.history.managed_server_ca[*].ca_certs[*].certificates))
 

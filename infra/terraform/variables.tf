@@ -217,7 +217,7 @@ variable "state_shards" {
 }
 
 variable "subnet_cidr" {
-  description = "Address range of the subnet. Each instance takes one address, and two during its replacement."
+  description = "Address range of functions and jobs. Each instance takes one address, and two during its replacement."
   type        = string
   default     = "10.64.0.0/22"
 }
@@ -278,4 +278,10 @@ variable "valkey_replicas" {
   description = "Replicas of each primary. Without one, history is unavailable during a replacement of the primary."
   type        = number
   default     = 1
+}
+
+variable "valkey_subnet_cidr" {
+  description = "Address range of Valkey's endpoints, of which an instance has two. Only the firewall's tag leads there."
+  type        = string
+  default     = "10.64.4.0/28"
 }

@@ -34,7 +34,7 @@ _PEM = (
 _COMPUTED = {
     "google_kms_crypto_key_version.public_key": f"[{{ pem = {json.dumps(_PEM)} }}]",
     "google_memorystore_instance.endpoints": "[{ connections = concat("
-    f"{_ENDPOINT.format('READER', '10.64.0.4')}, {_ENDPOINT.format('PRIMARY', '10.64.0.3')}) }}]",
+    f"{_ENDPOINT.format('READER', '10.64.4.4')}, {_ENDPOINT.format('PRIMARY', '10.64.4.3')}) }}]",
     "google_memorystore_instance.managed_server_ca": '[{ ca_certs = [{ certificates = ["first", "second"] }] }]',
     "google_secret_manager_secret_version.version": '"7"',
 }

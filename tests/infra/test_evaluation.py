@@ -89,7 +89,7 @@ def test_only_the_bucket_of_rows_deletes_for_good(deployed: dict[str, Any]) -> N
 def test_history_address_is_the_primary_with_the_mounted_ca(deployed: dict[str, Any], name: str) -> None:
     container = _container(deployed, name)
     address: Mapping[str, Any] = parse_url(server_url(_environment(container)["PIX_STATE"]))
-    assert (address["host"], address["port"], address["ssl_check_hostname"]) == ("10.64.0.3", 6379, False)
+    assert (address["host"], address["port"], address["ssl_check_hostname"]) == ("10.64.4.3", 6379, False)
     (volume,) = deployed["google_cloud_run_v2_service.functions"][name]["template"][0]["volumes"]
     (mount,) = container["volume_mounts"]
     assert address["ssl_ca_certs"] == f"{mount['mount_path']}/{volume['secret'][0]['items'][0]['path']}"

@@ -83,7 +83,7 @@ def test_the_network_lets_only_the_parts_with_history_reach_it(objects: list[Obj
     nothing = policies["nothing"]["spec"]
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ((to,),) = [rule["to"] for rule in policies["history"]["spec"]["egress"]]
-    assert to["ipBlock"]["cidr"] == plain(TERRAFORM.variable("subnet_cidr")["default"])
+    assert to["ipBlock"]["cidr"] == plain(TERRAFORM.variable("valkey_subnet_cidr")["default"])
     (chosen,) = policies["history"]["spec"]["podSelector"]["matchLabels"].items()
     for pod in pods(objects).values():
         mounted = "valkey-ca" in {each["name"] for each in container(pod)["volumeMounts"]}
