@@ -27,6 +27,7 @@ from infra.capacity.figures import TIB, Known, Prices, known, prices, quotas
 from infra.capacity.late import DAY_SECONDS, late_bytes_a_day, outcome_lookup_bytes
 from infra.capacity.plan import RECORD_DAYS, YEAR, plan
 from infra.capacity.report import LateOptions, VolumeReport, table
+from infra.capacity.safekeeping import added_cost
 from infra.capacity.workers import workers
 
 VOLUMES = (1e6, 10e6, 100e6, 313e6)
@@ -64,6 +65,7 @@ def volume(
         plan=planned,
         cost=costs,
         total_usd_a_month=costs.total,
+        before_usd_a_month=costs.total - added_cost(planned, figures, listed),
         usd_a_million=costs.total / (pix_a_day * 30 / MILLION),
         days={name: summarize(day) for name, day in simulated.items()},
         bounds=bounds(planned, quotas(), lambda pix: plan(pix, figures, listed, record_days)),

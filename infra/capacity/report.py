@@ -14,6 +14,12 @@ from infra.capacity.workers import Workers
 
 BINDING = 5
 """Number of quotas in the table."""
+UNCOUNTED = """\
+The total as before lacks backups of Valkey, and keys and signatures of models and images. In both totals:
+  append-only files, scans and a key of data (kms_key), which were there before, and the same nodes and kept instances
+  request logs of successes, which are dropped now: not measured, and at most the row of logs is saved
+In neither: starts that wait for bucket and store, the two revisions of a deployment, minutes of builds, and alerts"""
+"""Note below the rows, on changes that the total as before does not show."""
 
 
 class LateOptions(Struct, frozen=True):
@@ -35,6 +41,8 @@ class VolumeReport(Struct, frozen=True):
     plan: Plan
     cost: Cost
     total_usd_a_month: float
+    before_usd_a_month: float
+    """The total without backups, signed models and attested images; see UNCOUNTED."""
     usd_a_million: float
     days: Mapping[str, DaySummary]
     bounds: Sequence[Bound]
@@ -49,7 +57,7 @@ class VolumeReport(Struct, frozen=True):
 
 
 def table(volumes: Sequence[VolumeReport]) -> str:
-    """Render a column for each volume, followed by the first quotas to bind."""
+    """Render a column for each volume, followed by a note and the first quotas to bind."""
     rows = [(name, [each(volume) for volume in volumes]) for name, each in _ROWS]
     rows += [
         (f"simulated, {option}: instances, oldest message", [_day(volume.days[option]) for volume in volumes])
@@ -61,7 +69,7 @@ def table(volumes: Sequence[VolumeReport]) -> str:
         f"{name:<{wide}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(cells, columns, strict=True))
         for name, cells in rows
     ]
-    return "\n".join((*lines, "", *_quotas(volumes[-1].bounds)))
+    return "\n".join((*lines, "", UNCOUNTED, "", *_quotas(volumes[-1].bounds)))
 
 
 def _quotas(bounds: Sequence[Bound]) -> list[str]:
@@ -116,6 +124,7 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("  scans of images", _usd(lambda c: c.scans)),
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
+    ("  total without backups and signatures, as before", lambda v: f"{v.before_usd_a_month:,.0f}"),
     ("USD per million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
     ("late outcomes by queries for each, as before: USD a month", lambda v: f"{v.late.each:,.0f}"),
     ("  by queries for each, of two days alone", lambda v: f"{v.late.each_by_day:,.0f}"),

@@ -131,7 +131,7 @@ def test_what_keeps_the_system_safe_by_hand() -> None:
     found = cost(of, KNOWN, PRICES)
     assert found.valkey_files == pytest.approx(3 * 2 * 5.2 * 0.17 * 1.6), "of the replicas too"
     assert found.valkey_backups == pytest.approx(7 * 10 * 0.02 * 1.6)
-    assert found.keys == pytest.approx((2 + 360 / 90) * 0.06 + (2 * 30 * 86_400 + 2 * 30) / 10_000 * 0.03)
+    assert found.keys == pytest.approx((2 + 360 / 90) * 0.06 + (2 * 30 * 86_400 + 2 * 30 + 6 * 40) / 10_000 * 0.03)
     assert found.scans == pytest.approx(6 * 40 * 0.26)
 
 
