@@ -20,7 +20,12 @@ PORTS = {"6379", "11000-13047"}
 """https://docs.cloud.google.com/memorystore/docs/valkey/connect-instance: of all endpoints."""
 
 
-@pytest.fixture(params=["deployed", "deployed_otherwise"])
+@pytest.fixture(scope="module")
+def with_desk(terraform: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return evaluate(terraform, tmp_path_factory.mktemp("desk"), {**IMAGES, "desk_domain": "desk.bank.example"})
+
+
+@pytest.fixture(params=["deployed_otherwise", "with_desk"])
 def either(request: pytest.FixtureRequest) -> dict[str, Any]:
     found: dict[str, Any] = request.getfixturevalue(request.param)
     return found
@@ -30,7 +35,7 @@ def templates(deployed: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the kind and name of all that runs on Cloud Run, with the template that names its network."""
     for kind in ("google_cloud_run_v2_service", "google_cloud_run_v2_worker_pool"):
         for address, found in deployed.items():
-            if address.partition(".")[0] == kind:
+            if found and address.partition(".")[0] == kind:
                 for name, each in _of_each(address, found):
                     yield f"{kind} {name}", each["template"][0]
     for name, job in deployed["google_cloud_run_v2_job.jobs"].items():
@@ -64,7 +69,9 @@ def test_those_with_the_certificate_of_the_store_alone_have_its_tag(either: dict
         assert (interface.get("tags") or []) == ([TAG] if "valkey-ca" in mounted else []), name
         if interface.get("tags"):
             tagged.add(name)
+    desks = either["google_cloud_run_v2_service.desk"] or ()
     services = {f"google_cloud_run_v2_service {name}" for name in FUNCTIONS}
+    services |= {"google_cloud_run_v2_service google_cloud_run_v2_service.desk" for _ in desks}
     assert services | {"job repair", "job replay"} <= tagged
     assert {
         "job retrain",
