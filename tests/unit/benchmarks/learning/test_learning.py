@@ -101,7 +101,7 @@ def test_a_run_ends_with_a_line_of_json(
     found = json.loads(last)
     assert list(found) == [
         *("open", "closed", "control", "control_to_open", "gate_coverage", "control_brl_per_million"),
-        *("false_promotions_60_looks", "planted_wrong", "planted_better_share"),
+        *("good_rejected", "false_promotions_60_looks", "planted_wrong", "planted_better_share"),
     ]
     assert found["control_to_open"] == pytest.approx(found["control"] / found["open"], abs=0.001)
     assert status == (not (found["control_to_open"] <= 1.15 and found["gate_coverage"] >= 0.9))
