@@ -20,7 +20,7 @@ from shared.contract.feedback import (
     RefundReport,
 )
 from shared.contract.fields import centavos_of
-from shared.contract.outcome import PixOutcome
+from shared.contract.outcome import OutcomeStatus, PixOutcome
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow, NextIds, OutcomeRow
 from shared.contract.transaction import CustomerLimits, Device, Spent, Statistics, Transaction
@@ -225,7 +225,11 @@ def _state_hash(row: FeedbackRow) -> int:
 
 
 def outcome_row(outcome: PixOutcome, received_at: int) -> OutcomeRow:
-    """Return the row of `pix.outcomes` of one outcome."""
+    """Return the row of `pix.outcomes` of one outcome.
+
+    Only a return is known by its id: a word with one would be another word to history.
+    """
+    is_return = outcome.status is OutcomeStatus.RETURNED
     return OutcomeRow(
         end_to_end_id=outcome.end_to_end_id,
         side=outcome.side.value,
@@ -233,6 +237,6 @@ def outcome_row(outcome: PixOutcome, received_at: int) -> OutcomeRow:
         at=micros(outcome.at),
         received_at=received_at,
         reason=outcome.reason,
-        return_id=outcome.return_id,
+        return_id=outcome.return_id if is_return else None,
         amount=outcome.centavos,
     )

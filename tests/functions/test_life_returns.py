@@ -139,6 +139,15 @@ def test_each_of_many_partial_returns_counts_once(bank: Bank) -> None:
     bank.replay()
 
 
+def test_a_word_that_names_a_return_is_the_same_word_as_without(bank: Bank) -> None:
+    row = paid(bank, "11-20T12:00:00", "120.00", **CUSTOMER)
+    bank.tell(row, "SETTLED")
+    bank.tell(row, "SETTLED", return_id="D87654321202611201500abcdefgh001")
+    one, other = [each for each in bank.tables.told if each.status == "SETTLED"][-2:]
+    assert (other.return_id, other.history_sequence) == (None, one.history_sequence)
+    bank.replay()
+
+
 def test_a_return_more_than_a_life_holds_is_quarantined(history_store: Store) -> None:
     bank = Bank(history_store, "published")
     row = paid(bank, "11-20T12:00:00", "120.00", **CUSTOMER)
