@@ -1,4 +1,4 @@
-"""bqemulator with six changes.
+"""bqemulator with seven changes.
 
 - A cursor for each thread: bqemulator 1.4.0 shares one DuckDB connection between all threads, and an append during a
   query stops the process for good.
@@ -6,12 +6,17 @@
 - More threads: each open AppendRows stream occupies one, for good if its client was killed, and the default pool has
   only four more than there are processors.
 - A statement is parsed once: each of forty steps of a translation parses it again, to find nothing to do.
+- A query runs once: it is answered at its end, and the client, which waits half a minute for it to be taken, sends it
+  again under the same id until then.
 - Requests of web pages are refused.
 - A limit of memory, beyond which DuckDB writes to its directory.
 """
 
+import asyncio
 import os
 import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
@@ -22,6 +27,7 @@ import sqlglot
 from bqemulator import server
 from bqemulator.api.app import create_app
 from bqemulator.api.dependencies import AppContext
+from bqemulator.api.routes import jobs
 from bqemulator.config import Settings
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
@@ -35,6 +41,8 @@ STREAMS = 512
 """Open or abandoned AppendRows streams at a time."""
 STATEMENTS = 64
 """Parsed statements that are kept; one of the product's has up to 50,000 characters."""
+QUERIES = 256
+"""Queries, under way or answered, that are known again by their id."""
 
 _parse_one = sqlglot.parse_one
 
@@ -84,12 +92,30 @@ def parse_once(sql: str, read: Any = None, **options: Any) -> Expr:
     return own
 
 
+class Once:
+    """A handler of queries that answers a repeated one with the answer of the first, also while that is under way."""
+
+    def __init__(self, handle: Callable[..., Awaitable[Any]]) -> None:
+        self._handle = handle
+        self._answers: OrderedDict[tuple[str, str], asyncio.Future[Any]] = OrderedDict()
+
+    async def __call__(self, project_id: str, job_id: str, *given: Any, **named: Any) -> Any:
+        """Return the answer to a query. Raises what the handler raises, again for a repeated query."""
+        key = project_id, job_id
+        if key not in self._answers:
+            self._answers[key] = asyncio.ensure_future(self._handle(project_id, job_id, *given, **named))
+            if len(self._answers) > QUERIES:
+                self._answers.popitem(last=False)
+        return await asyncio.shield(self._answers[key])
+
+
 def run() -> None:
     """Serve until SIGTERM, configured by the BQEMU_* environment variables."""
     # bqemulator has no settings for these; mypy does not see the names that its module imports.
     server.DuckDBEngine = CursorPerThread  # type: ignore[attr-defined] # replaces an imported name
     server.SnapshotManager = WithoutTimeTravel  # type: ignore[attr-defined] # replaces an imported name
     sqlglot.parse_one = parse_once  # type: ignore[assignment] # replaces a function with overloads
+    jobs._handle_query_job = Once(jobs._handle_query_job)
     server.create_app = _guarded  # type: ignore[attr-defined] # replaces an imported name
     grpc.aio.server = partial(grpc.aio.server, migration_thread_pool=ThreadPoolExecutor(STREAMS))
     server.run_forever(Settings())
