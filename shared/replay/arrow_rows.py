@@ -49,7 +49,7 @@ def score_table(plain: pa.Table, features: NDArray[np.float32]) -> pa.Table:
         if column.name in found
         else _cast(plain[column.name], column)
         if column.name in plain.column_names
-        else pa.nulls(len(features), _type(column))
+        else pa.nulls(len(features), arrow_type(column))
         for column in columns
     ]
     return pa.table(arrays, [column.name for column in columns])
@@ -58,7 +58,7 @@ def score_table(plain: pa.Table, features: NDArray[np.float32]) -> pa.Table:
 def _array(column: Column, values: Sequence[Any]) -> pa.Array:
     if column.type == "NUMERIC":
         return _decimals(values)
-    return pa.array(values, _type(column))
+    return pa.array(values, arrow_type(column))
 
 
 def _decimals(centavos: Sequence[int | None]) -> pa.Array:
@@ -67,13 +67,14 @@ def _decimals(centavos: Sequence[int | None]) -> pa.Array:
     return pa.Array.from_buffers(_CENTAVOS[1], len(whole), whole.buffers()).cast(_TYPES["NUMERIC"])
 
 
-def _type(column: Column) -> pa.DataType:
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the type of the values of a column."""
     kind = _TYPES[column.type]
     return pa.list_(kind) if column.mode == "REPEATED" else kind
 
 
 def _cast(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    return values if column.mode == "REPEATED" else values.cast(_type(column))
+    return values if column.mode == "REPEATED" else values.cast(arrow_type(column))
 
 
 def _feature_arrays(features: NDArray[np.float32]) -> dict[str, pa.Array]:

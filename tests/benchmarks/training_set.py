@@ -38,6 +38,7 @@ from shared.learning.data.defects import RANGES
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.split import DAY
 from shared.learning.specs.data import DatasetSpec
+from shared.replay.arrow_rows import arrow_type
 from tests.benchmarks.proc import peak_mb
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
@@ -55,15 +56,6 @@ SPEC = DatasetSpec(
 START = 1_700_000_000_000_000
 DAYS = 180
 MEGA = 1024 * 1024
-_ARROW = {
-    "STRING": pa.string(),
-    "INT64": pa.int64(),
-    "BOOL": pa.bool_(),
-    "FLOAT64": pa.float64(),
-    "NUMERIC": pa.decimal128(38, 9),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-}
 
 
 class FolderArchive:
@@ -223,7 +215,7 @@ def scored(rows: int, file: Path) -> None:
         elif field.mode == "REQUIRED" or field.name == "history_sequence":
             columns[field.name] = pa.repeat(fixed[field.type], rows)
         else:
-            columns[field.name] = pa.nulls(rows, _ARROW[field.type])
+            columns[field.name] = pa.nulls(rows, arrow_type(field))
     columns["amount"] = pc.cast(columns["amount"], pa.decimal128(18, 2), safe=False)
     pq.write_table(pa.table(columns), file)
 

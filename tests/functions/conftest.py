@@ -57,6 +57,19 @@ def history_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         yield running
 
 
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store on a server, divided into shards, for a file that lets shards fall back."""
+    with store(SERVERS[0], tmp_path_factory.mktemp("store"), SHARDS) as running:
+        yield running
+
+
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client tell no notes because it is idle, which on a busy machine depends on luck."""
+    monkeypatch.setattr("shared.adapters.valkey.notes.IDLE_SECONDS", 1e6)
+
+
 @pytest.fixture(params=["assumed", "published"])
 def bank(request: pytest.FixtureRequest, history_store: Store) -> Iterator[Bank]:
     """A bank under either setting of outcomes; what it stored is replayed at the end."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,30 +22,16 @@ from shared.features.shards import home_of
 from shared.operations.filling import Filled
 from shared.ports.history import Claim
 from tests.builders import encoded
-from tests.contract.history_stores import SERVERS, Store, store
+from tests.contract.history_stores import Store
 from tests.functions.bank import Bank, message
 from tests.functions.conftest import SHARDS
-from tests.functions.test_lost_parts import note_lost
+from tests.functions.test_lost_parts import PAYEES, note_lost
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("untold")
 HOME = 0
-PAYEES = 9
-"""So many that each shard has one of them."""
 NOTING = ("stored", "change")
 """Commands by which the home is told that the visits of an ask are made."""
-
-
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    directory: Path = tmp_path_factory.mktemp("store")
-    with store(SERVERS[0], directory, SHARDS) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a client tell no notes because it is idle, which on a busy machine depends on luck."""
-    monkeypatch.setattr("shared.adapters.valkey.notes.IDLE_SECONDS", 1e6)
 
 
 class Falling:

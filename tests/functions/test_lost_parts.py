@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,25 +11,13 @@ import pytest
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.rows import LostRow, ScoreRow
 from shared.features.places import Place
-from tests.contract.history_stores import SERVERS, Store, store
+from tests.contract.history_stores import Store
 from tests.functions.bank import Bank, feature
 from tests.functions.conftest import SHARDS
 
+pytestmark = pytest.mark.usefixtures("untold")
 PAYEES = 9
 """So many that each shard has one of them."""
-
-
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    directory: Path = tmp_path_factory.mktemp("store")
-    with store(SERVERS[0], directory, SHARDS) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a client tell no notes because it is idle, which on a busy machine depends on luck."""
-    monkeypatch.setattr("shared.adapters.valkey.notes.IDLE_SECONDS", 1e6)
 
 
 def first_id(monkeypatch: pytest.MonkeyPatch, first: int) -> None:

@@ -8,28 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from shared.contract import tables
+from shared.replay.arrow_rows import arrow_type
 from tests.benchmarks.monitoring.seed import DECIDE_US, decided
 
 ROWS = 10_000
 AT = 1_780_000_000_000_000
-_ARROW = {
-    "STRING": pa.string(),
-    "INT64": pa.int64(),
-    "BOOL": pa.bool_(),
-    "FLOAT64": pa.float64(),
-    "NUMERIC": pa.decimal128(38, 9),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-}
 
 
 def replayed() -> pa.Table:
     """Return rows as a replay writes them, without a score."""
-    columns = {}
-    for column in tables.table("score_events").schema:
-        kind = _ARROW[column.type]
-        columns[column.name] = pa.nulls(ROWS, pa.list_(kind) if column.mode == "REPEATED" else kind)
-    columns["initiated_at"] = pa.array(np.full(ROWS, AT)).cast(_ARROW["TIMESTAMP"])
+    columns = {column.name: pa.nulls(ROWS, arrow_type(column)) for column in tables.table("score_events").schema}
+    columns["initiated_at"] = pa.array(np.full(ROWS, AT)).cast(pa.timestamp("us", tz="UTC"))
     return pa.table(columns)
 
 
