@@ -35,7 +35,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.data import dataset, quality, snapshot
 from shared.learning.data.defects import RANGES
-from shared.learning.data.label_chance import LabelRates
+from shared.learning.data.label_chance import CHANCE, LabelRates
 from shared.learning.data.split import DAY
 from shared.learning.specs.data import DatasetSpec
 from shared.replay.arrow_rows import arrow_type
@@ -109,6 +109,9 @@ def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
                 fraud, np.char.add("account-", (np.arange(start, start + n) // 8).astype(str)), None
             ),
             "funds_recovery_id": only_frauds("recovery", fraud),
+            "decision": ["APPROVE"] * n,
+            "policy_decision": pa.nulls(n, pa.string()),
+            CHANCE: pa.nulls(n, pa.float64()),
             **{FEATURE_PREFIX + feature.name: column(rng, feature.unit, n) for feature in FEATURES},
         }
     )
