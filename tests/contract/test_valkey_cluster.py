@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import pytest
+from redis.asyncio.connection import Connection
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
-from shared.adapters.valkey.clients import client
+from shared.adapters.valkey.clients import ClusterClient, client
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
@@ -48,6 +49,23 @@ def test_a_cluster_that_is_away_is_unavailable() -> None:
         asyncio.run(asked())
     with closing(ValkeyStore.connect(url, 86_400, SHARDS)) as store, pytest.raises(Unavailable):
         store.is_empty()
+
+
+def test_a_client_closes_connections_to_nodes_that_have_left(running: Cluster) -> None:
+    async def open_after_closing() -> list[Connection]:
+        reached = client(running.url, 1, 1)
+        assert isinstance(reached, ClusterClient)
+        history, nodes = ValkeyHistory(reached, KEEPING, SHARDS), reached.redis.nodes_manager
+        await history.observe(Events([pix_of(random.Random(1), 1)]), CLAIM)
+        # As a call does that has no answer yet.
+        acquired = [node.acquire_connection() for node in nodes.nodes_cache.values()]
+        taken = [each for each in acquired if each.is_connected]
+        assert taken
+        nodes.set_nodes(nodes.nodes_cache, {}, remove_old=True)
+        await reached.close()
+        return [each for each in taken if each.is_connected]
+
+    assert asyncio.run(open_after_closing()) == []
 
 
 class Stream:

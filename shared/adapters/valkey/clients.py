@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -104,6 +105,7 @@ class ClusterClient:
     def __init__(self, redis: RedisCluster, call_seconds: float) -> None:
         self.redis = redis
         self._patience: defaultdict[str, StorePatience] = defaultdict(lambda: StorePatience(call_seconds))
+        self._called: dict[int, ClusterNode] = {}
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script on the node of its keys; send its text to a node that has restarted."""
@@ -122,8 +124,9 @@ class ClusterClient:
             raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, also those to nodes that have left the cluster, which its client forgets."""
         await self.redis.aclose()
+        await asyncio.gather(*(node.disconnect() for node in self._called.values()), return_exceptions=True)
 
     async def _run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], attempts: int = _ATTEMPTS
@@ -133,6 +136,7 @@ class ClusterClient:
             node = self.redis.get_node_from_key(keys[0])
             if node is None:
                 raise SlotNotCoveredError("no node holds the slot")
+            self._called[id(node)] = node
             return await self._patience[node.name].answered(_evaluated(node, script, keys, arguments))
         except MovedError as error:
             if attempts == 1:
