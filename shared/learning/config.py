@@ -49,6 +49,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Periods of the training set."""
     candidates: Annotated[list[CandidateSpec], Meta(min_length=1)]
     """Models to try, with different names."""
+    fraud_amount_power: Annotated[float, Meta(ge=0.0, le=1.0)]
+    """Power of its amount by which a fraud weighs in a fit: 0 counts frauds, 1 the money that they take."""
     search: SearchSpec
     """How their parameters are searched."""
     modes: Annotated[list[TrainingMode], Meta(min_length=1)]

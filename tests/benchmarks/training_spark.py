@@ -39,6 +39,7 @@ from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS, KEYS, LOT, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION
 from shared.learning.specs.search import AllRowsCandidate
+from shared.learning.training.amounts import AmountWeights
 from shared.learning.training.engine import AllRows
 from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.unit.learning.synthetic import CONFIG
@@ -126,7 +127,8 @@ def measured(
     start = time.perf_counter()
     data = read(all_rows)
     yield boosted("all rows, one machine", data, later, time.perf_counter() - start)
-    rows = AllRows(NAMES, int(data.initiated_at[0]), int(data.initiated_at[-1]), LabelRates(), 20.0)
+    amounts = AmountWeights.of(data.amount, data.fraud, power=0)
+    rows = AllRows(NAMES, int(data.initiated_at[0]), int(data.initiated_at[-1]), LabelRates(), 20.0, amounts)
     del data
     start = time.perf_counter()
     engine.weigh(rows)

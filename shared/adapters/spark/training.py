@@ -165,11 +165,12 @@ class _Weigh:
         self._rows = rows
 
     def __call__(self, parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        names, _, until, rates, weight_max = self._rows
+        names, _, until, rates, weight_max, amounts = self._rows
         if (found := _usable(parts, names, until)) is None:
             return
         keys, matrix = found
         weight = keys.weight * label_weights(label_chances(keys.decided, keys.pix, rates), weight_max)
+        weight *= amounts.factors(keys.amount, keys.fraud)
         features = np.ascontiguousarray(np.nan_to_num(matrix.values, nan=MISSING), dtype=np.float64)
         offsets = np.arange(0, features.size + 1, len(names), dtype=np.int32)
         lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(features.reshape(-1)))

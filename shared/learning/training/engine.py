@@ -13,6 +13,7 @@ from shared.learning.data.dataset import SampledRows, sampled_by_tables
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.training_query import TrainingQuery
 from shared.learning.specs.search import AllRowsCandidate
+from shared.learning.training.amounts import AmountWeights
 from shared.learning.training.evaluation import Evaluate, FoldData, evaluate_here
 from shared.ports.tables import RowExports
 
@@ -20,7 +21,8 @@ from shared.ports.tables import RowExports
 class AllRows(NamedTuple):
     """The rows to fit to: all that were initiated from `since` to `until`, both included, in microseconds.
 
-    `names` are their features; `rates` and `weight_max` make the weights of labels (see `label_chance`).
+    `names` are their features; `rates` and `weight_max` make the weights of labels (see `label_chance`), times
+    `amounts`, whose frauds are all in the sample.
     """
 
     names: Sequence[str]
@@ -28,6 +30,7 @@ class AllRows(NamedTuple):
     until: int
     rates: LabelRates
     weight_max: float
+    amounts: AmountWeights
 
 
 class Grown(NamedTuple):

@@ -28,12 +28,14 @@ class FoldData(NamedTuple):
     """Examples of a fold, shared by all trials.
 
     `at` [m] are the times of the training rows in microseconds, `stands` [m] the number of decisions that each stands
-    for, `weight` [n] the number of Pix that a validation row stands for.
+    for, `factors` [m] those of their amounts (AmountWeights), `weight` [n] the number of Pix that a validation row
+    stands for.
     """
 
     train: LabelledRows
     at: NDArray[np.int64]
     stands: NDArray[np.float64]
+    factors: NDArray[np.float64]
     validation: LabelledRows
     weight: NDArray[np.float64]
 
@@ -83,7 +85,7 @@ def fold_score(attempt: Attempt, folds: Sequence[FoldData], number: int, seed: i
 
 def _average_precision(attempt: Attempt, fold: FoldData, seed: int) -> float:
     candidate, params = attempt
-    drawn = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed, fold.stands)
+    drawn = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed, fold.stands).times(fold.factors)
     columns = informative_columns(fold.train.features, drawn.rows)
     features = np.asfortranarray(fold.train.features[np.ix_(drawn.rows, columns)])
     model = fit(candidate.family, params, labelled_rows(features, fold.train.fraud[drawn.rows], drawn), seed)

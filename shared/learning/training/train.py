@@ -41,6 +41,10 @@ class Drawn(NamedTuple):
         """Return some of the rows, by a mask or by their places."""
         return Drawn(self.rows[chosen], self.weight[chosen])
 
+    def times(self, factors: NDArray[np.float64]) -> Drawn:
+        """Return the same rows with weights times the factors [n] of all rows."""
+        return self._replace(weight=self.weight * factors[self.rows])
+
     def after(self, start: int) -> Drawn:
         """Return the same rows, whose indexes count from a period that begins at `start`."""
         return self._replace(rows=start + self.rows)

@@ -31,6 +31,7 @@ from shared.learning.data.training_sample import MILLION
 from shared.learning.errors import BadDataset, CannotContinue, FitFailed
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.specs.search import AllRowsCandidate, CandidateSpec
+from shared.learning.training.amounts import AmountWeights
 from shared.learning.training.engine import AllRows
 from shared.learning.training.evaluation import evaluate_here
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
@@ -167,7 +168,8 @@ def test_the_leaderboard_is_the_same(spark: SparkSession, tmp_path: Path) -> Non
 
 def rows_for(data: Dataset) -> AllRows:
     since, until = (int(data.initiated_at[place]) for place in (0, -200))
-    return AllRows(data.names, since, until, LabelRates(), 20.0)
+    amounts = AmountWeights.of(data.amount, data.fraud, QUICK.fraud_amount_power)
+    return AllRows(data.names, since, until, LabelRates(), 20.0, amounts)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,12 @@ from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
 from shared.learning.training.challenger import TrainedChallengers, finalists, train_challengers
+from shared.learning.training.evaluation import Attempt, fold_score
 from shared.learning.training.export import PARITY
 from shared.learning.training.incremental import ChampionModel, read_champion_model
 from shared.learning.training.packing import TRAINED_UNTIL, sealed
+from shared.learning.training.search import fold_data
+from shared.learning.training.train import raw_scores
 from shared.scoring.bundle import Bundle, Manifest, path
 from shared.scoring.rules import Rules
 from tests.unit.learning.rows import LINEAR, TREE, searching, training_set
@@ -98,6 +101,49 @@ def test_search_and_fit_do_not_depend_on_later_periods() -> None:
     one = train(BOTH)
     assert [(t.params, t.folds) for t in one.leaderboard] == [(t.params, t.folds) for t in other.leaderboard]
     assert one.challengers[0].files["model.onnx"] == other.challengers[0].files["model.onnx"]
+
+
+def with_power(power: float) -> Config:
+    return msgspec.structs.replace(BOTH, fraud_amount_power=power, modes=["full", "incremental"])
+
+
+def of_amounts(small: float, large: float) -> Dataset:
+    """Return the rows with the amount `large` where their first input is above zero, `small` elsewhere."""
+    return dataclasses.replace(DATA, amount=np.where(DATA.features[:, 1] > 0, large, small))
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["full", "incremental"])
+def test_a_model_learns_most_from_large_frauds(mode: int) -> None:
+    data = of_amounts(10.0, 1_000.0)
+    champion = champion_of(train(with_power(0)))
+    large = DATA.fraud & (data.amount > 10)
+    scores = []
+    for power in (0.0, 1.0):
+        one = train(with_power(power), SECOND, champion, data).challengers[mode]
+        columns = [DATA.names.index(name) for name in one.parts.names]
+        reached = raw_scores(one.parts.model, np.ascontiguousarray(DATA.features[:, columns]))
+        scores.append(reached[large].mean() / reached[DATA.fraud & ~large].mean())
+    assert scores[1] > 1.2 * scores[0]
+
+
+def test_the_same_amounts_weigh_no_fraud_more() -> None:
+    data = of_amounts(50.0, 50.0)
+    found = [train(with_power(power), data=data).challengers[0].files["model.onnx"] for power in (0.0, 1.0)]
+    assert found[0] == found[1]
+
+
+def test_a_search_weighs_frauds_as_the_fit_does() -> None:
+    data = of_amounts(10.0, 1_000.0)
+    folds = [fold_data(data, FIRST.train, with_power(power))[0] for power in (0.0, 0.5)]
+    assert set(folds[0].factors) == {1.0}
+    fraud, large = folds[1].train.fraud, folds[1].train.features[:, 1] > 0
+    assert set(folds[1].factors[~fraud]) == {1.0}
+    ratio = folds[1].factors[fraud & large].mean() / folds[1].factors[fraud & ~large].mean()
+    assert ratio == pytest.approx(10.0)
+    assert folds[1].factors[fraud].mean() == pytest.approx(1.0)
+    assert fold_score(Attempt(TREE, TREE.params), [folds[0]], 0, 0).average_precision != fold_score(
+        Attempt(TREE, TREE.params), [folds[1]], 0, 0
+    ).average_precision
 
 
 def test_finalists_are_within_one_standard_error_of_the_best_trial() -> None:
