@@ -141,9 +141,10 @@ def test_a_search_weighs_frauds_as_the_fit_does() -> None:
     ratio = folds[1].factors[fraud & large].mean() / folds[1].factors[fraud & ~large].mean()
     assert ratio == pytest.approx(10.0)
     assert folds[1].factors[fraud].mean() == pytest.approx(1.0)
-    assert fold_score(Attempt(TREE, TREE.params), [folds[0]], 0, 0).average_precision != fold_score(
-        Attempt(TREE, TREE.params), [folds[1]], 0, 0
-    ).average_precision
+    assert (
+        fold_score(Attempt(TREE, TREE.params), [folds[0]], 0, 0).average_precision
+        != fold_score(Attempt(TREE, TREE.params), [folds[1]], 0, 0).average_precision
+    )
 
 
 def test_finalists_are_within_one_standard_error_of_the_best_trial() -> None:
