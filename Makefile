@@ -24,7 +24,7 @@ PIP := env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PYTHONHOME -u PYTHONPATH P
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 SPARK_LOCKS := shared/adapters/spark/requirements.txt shared/adapters/xgboost/requirements.txt
 # Tools that no code imports, each group with a lock and a venv of its own.
-TOOLS := lint actionlint checkov supply jupyter
+TOOLS := lint actionlint checkov supply jupyter dvc
 TOOL_INSTALL := $(PIP_INSTALL) --no-deps --require-hashes -r
 OVERLAYS := staging production
 # A virtual environment holds the path of its checkout, so a checkout that was moved or copied makes it again.
@@ -121,6 +121,14 @@ lint: install .local/lint/installed ## Shell scripts, Dockerfiles, workflows of 
 	$(if $(wildcard .local/lint/bin/actionlint),.local/lint/bin/actionlint)
 	for overlay in $(OVERLAYS); do $(BIN)/python -m tests.infra.kustomize $$overlay > .local/lint/$$overlay.yaml \
 	  && .local/lint/bin/kubernetes-validate --strict --quiet .local/lint/$$overlay.yaml || exit; done
+
+.local/dvc/installed: infra/tools/dvc.txt $(call moved,.local/dvc/installed)
+	@$(PYTHON) -m venv $(if $(call moved,$@),--clear) .local/dvc
+	@$(PIP) .local/dvc/bin/python $(TOOL_INSTALL) infra/tools/dvc.txt
+	@pwd -P > $@
+
+.PHONY: dvc
+dvc: .local/dvc/installed ## An ordinary DVC in a venv of its own, for the test that pulls by it: DVC="$$PWD/.local/dvc/bin/dvc" make test
 
 .PHONY: test
 test: check infra-check ## Everything: checks, the test suite (WORKERS=n files side by side)
