@@ -119,31 +119,30 @@ class Vectors:
     def __init__(self, features: Sequence[str]) -> None:
         """`features` are the names of those to read."""
         self._places = [(FEATURE_NAMES.index(name), FEATURE_PREFIX + name) for name in features]
-        self._columns, self._rows = _memory(0)
+        self._columns = _memory(0)
 
     def of(self, rows: pa.RecordBatch) -> NDArray[np.float32]:
         """Return the vectors [n, len(FEATURE_NAMES)] of rows, valid until the next call.
 
-        They are NaN where a feature is NULL or not among those to read.
+        They are NaN where a feature is NULL or not among those to read. The values of a feature lie side by side, as
+        in the rows that are read, and as trees and rules compare them.
         """
         n = rows.num_rows
-        if n > len(self._rows):
-            self._columns, self._rows = _memory(n)
-        columns, found = self._columns[:, :n], self._rows[:n]
+        if n > self._columns.shape[1]:
+            self._columns = _memory(n)
+        columns = self._columns[:, :n]
         for place, name in self._places:
             columns[place] = rows.column(name).to_numpy(zero_copy_only=False)
-        np.copyto(found, columns.T)
-        return found
+        return columns.T
 
 
-def _memory(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return places for features by column, NaN, and for those by row.
+def _memory(rows: int) -> NDArray[np.float32]:
+    """Return places for features by column, NaN.
 
     A column has an odd number of cache lines: else all values of a row compete for a few places of the cache.
     """
     lines = (rows // _LINE + 1) | 1
-    columns = np.full((len(FEATURE_NAMES), lines * _LINE), np.nan, dtype=np.float32)
-    return columns, np.empty((rows, len(FEATURE_NAMES)), dtype=np.float32)
+    return np.full((len(FEATURE_NAMES), lines * _LINE), np.nan, dtype=np.float32)
 
 
 def _files(place: str) -> list[str]:

@@ -18,6 +18,7 @@ from shared.batch.inputs import PART_ROWS, Inputs, Part, batches
 from shared.batch.output import ResultFile, ResultFolder, ResultManifest, by_span, total
 from shared.batch.scoring import SCHEMA, BatchScorer, Method
 from shared.batch.spans import Slice
+from shared.batch.trees import by_columns
 from shared.scoring.bundle import Bundle
 
 T = TypeVar("T")
@@ -76,9 +77,10 @@ class LocalEngine:
 
     def score(self, batch: BatchRun, rows: Inputs, progress: Progress) -> list[Slice]:
         """Decide the rows of all parts."""
+        bundle = by_columns(self._bundle, batch.method.files)
 
         def decided(part: Part) -> list[Slice]:
-            scorer = BatchScorer(batch.method, self._bundle)
+            scorer = BatchScorer(batch.method, bundle)
             return list(batch.scored(scorer, batches(part, rows.columns)))
 
         found = self._each(decided, rows.parts, progress, lambda part: part.rows)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.batch.inputs import AT, ID, SCHEDULED, Vectors
+from shared.batch.trees import by_columns
 from shared.errors import Misconfigured
 from shared.scoring.bundle import Bundle
 from shared.scoring.guarded_model import GuardedModel
@@ -65,7 +66,7 @@ class BatchScorer:
 
     def __init__(self, method: Method, bundle: Bundle | None = None) -> None:
         """Load the bundle, unless it is given. Raises BundleRefused, Misconfigured."""
-        self._bundle = bundle or Bundle(method.files)
+        self._bundle = bundle or by_columns(Bundle(method.files), method.files)
         self._rules = Rules(list(method.rules))
         self._model = GuardedModel(Metrics(), time.monotonic)
         self._method = method

@@ -23,6 +23,7 @@ Layout of `models/<version>/` in the bucket; the objects never change once writt
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -36,7 +37,7 @@ from shared.features.catalogue import FEATURE_NAMES, feature_set
 from shared.scoring.bundle_files import VERSION, baseline, decoded, golden, refused
 from shared.scoring.challenge import Challenge, ChallengeMove
 from shared.scoring.explanation import SHAPLEY, Explanation, Kind, adds_up, falls, log_odds
-from shared.scoring.onnx_function import onnx_function
+from shared.scoring.onnx_function import OnnxFunction, onnx_function
 from shared.scoring.thresholds import SideThresholds
 
 POINTER = "models/current.json"
@@ -161,6 +162,12 @@ class Bundle:
     def raw(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the scores before calibration [n], NaN where they are not finite. Raises as `score` does."""
         return self._model(inputs).reshape(len(inputs))
+
+    def computed_by(self, model: OnnxFunction) -> Bundle:
+        """Return this bundle with its model computed by another function, which has to give the same scores."""
+        found = copy.copy(self)
+        found._model = model
+        return found
 
     def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the contributions of `reason_codes` to the scores of vectors, [n, groups], by `explanation`.
