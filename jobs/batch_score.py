@@ -80,13 +80,15 @@ def _batch(options: argparse.Namespace, settings: Settings, rules: Any) -> tuple
     from shared.batch.output import ResultFolder
     from shared.batch.run import BatchRun
     from shared.batch.scoring import Method
+    from shared.batch.trees import by_columns
     from shared.contract.event import micros
     from shared.scoring.champion import bundle_of, read_files
 
     files = read_files(wiring.blobs(settings), options.version)
     since, until = (None if each is None else micros(each) for each in (options.since, options.until))
     method = Method(files, tuple(rules.rules), since, until, options.reasons)
-    return BatchRun(method, ResultFolder(options.out), options.span_hours), bundle_of(files, options.version)
+    bundle = by_columns(bundle_of(files, options.version), files)
+    return BatchRun(method, ResultFolder(options.out), options.span_hours), bundle
 
 
 def _order(options: argparse.Namespace) -> Order:

@@ -18,7 +18,6 @@ from shared.batch.inputs import PART_ROWS, Inputs, Part, batches
 from shared.batch.output import ResultFile, ResultFolder, ResultManifest, by_span, total
 from shared.batch.scoring import SCHEMA, BatchScorer, Method
 from shared.batch.spans import Slice
-from shared.batch.trees import by_columns
 from shared.scoring.bundle import Bundle
 
 T = TypeVar("T")
@@ -71,16 +70,15 @@ class LocalEngine:
     """Threads of this process: ONNX Runtime, Arrow and NumPy compute without the interpreter's lock."""
 
     def __init__(self, bundle: Bundle, workers: int | None = None) -> None:
-        """`workers` are by default as many as there are CPUs."""
+        """`bundle` is best one `by_columns`; `workers` are by default as many as there are CPUs."""
         self._bundle = bundle
         self._workers = workers or os.cpu_count() or 1
 
     def score(self, batch: BatchRun, rows: Inputs, progress: Progress) -> list[Slice]:
         """Decide the rows of all parts."""
-        bundle = by_columns(self._bundle, batch.method.files)
 
         def decided(part: Part) -> list[Slice]:
-            scorer = BatchScorer(batch.method, bundle)
+            scorer = BatchScorer(batch.method, self._bundle)
             return list(batch.scored(scorer, batches(part, rows.columns)))
 
         found = self._each(decided, rows.parts, progress, lambda part: part.rows)

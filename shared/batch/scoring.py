@@ -132,7 +132,7 @@ class BatchScorer:
 
 def features_read(bundle: Bundle, rules: Rules) -> list[str]:
     """Return the names of the features that decide: those of the model and of the rules, and the side."""
-    return list(dict.fromkeys([*bundle.feature_names, *rules.features]))
+    return list(dict.fromkeys([*bundle.features_read, *rules.features]))
 
 
 def _columns(

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
+from shared.features.catalogue import FEATURE_NAMES
 from shared.scoring.bundle import MODEL, Bundle
 from shared.scoring.bundle_files import golden
 from shared.scoring.onnx_function import onnx_function
@@ -66,6 +67,7 @@ class TreeSum:
 
     def __init__(self, trees: list[_Tree], base: np.float32) -> None:
         self._trees, self._base = trees, base
+        self.columns = sorted({test.column for tree in trees for test in tree.tests})
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the sum [n] for inputs [n, F], fastest where the values of a feature lie side by side.
@@ -89,7 +91,7 @@ class TreeSum:
 
 
 def by_columns(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
-    """Return a bundle that scores many rows by `TreeSum`, given its files.
+    """Return a bundle that scores many rows by `TreeSum`, and reads only the features that its trees test.
 
     It is the same bundle if its model is not a sum of small trees, or if the sum of a golden vector differs in a bit,
     as it would if ONNX Runtime added up in another order.
@@ -105,7 +107,24 @@ def by_columns(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
     def score(inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return rest(trees(inputs)[:, np.newaxis]) if len(inputs) >= ROWS_MIN else bundle.raw(inputs)
 
-    return bundle.computed_by(score)
+    return bundle.computed_by(score, _features_read(bundle, trees, vectors))
+
+
+def _features_read(bundle: Bundle, trees: TreeSum, vectors: NDArray[np.float32]) -> list[str]:
+    """Return the names of the features that trees test, of all if the reasons of golden vectors depend on others."""
+    tested = [bundle.feature_names[column] for column in trees.columns]
+    whole = _served(vectors, bundle.feature_names, bundle.feature_names)
+    blind = _served(vectors, bundle.feature_names, tested)
+    same = np.array_equal(bundle.contributions(whole), bundle.contributions(blind))
+    return tested if same else bundle.feature_names
+
+
+def _served(vectors: NDArray[np.float32], names: list[str], known: list[str]) -> NDArray[np.float32]:
+    """Return inputs as vectors [k, len(FEATURE_NAMES)], NaN but for the features `known`."""
+    served = np.full((len(vectors), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
+    for name in known:
+        served[:, FEATURE_NAMES.index(name)] = vectors[:, names.index(name)]
+    return served
 
 
 def tree_sum(graph: GraphProto) -> TreeSum | None:

@@ -131,6 +131,7 @@ class Bundle:
         self.manifest = verified_manifest(files)
         self.version = self.manifest.version
         self.feature_names = decoded(files, "features.json", list[str])
+        self.features_read = self.feature_names
         self._columns = _column_indexes(self.feature_names)
         _check_feature_set(self.manifest, self.feature_names)
         self._calibration = _checked_calibration(decoded(files, "calibration.json", Calibration))
@@ -163,10 +164,13 @@ class Bundle:
         """Return the scores before calibration [n], NaN where they are not finite. Raises as `score` does."""
         return self._model(inputs).reshape(len(inputs))
 
-    def computed_by(self, model: OnnxFunction) -> Bundle:
-        """Return this bundle with its model computed by another function, which has to give the same scores."""
+    def computed_by(self, model: OnnxFunction, read: list[str]) -> Bundle:
+        """Return this bundle with its model computed by another function, which has to give the same scores.
+
+        `read` are the names of the features that these and their reasons depend on; any other may be missing.
+        """
         found = copy.copy(self)
-        found._model = model
+        found._model, found.features_read = model, read
         return found
 
     def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ from shared.batch.inputs import inputs
 from shared.batch.output import ResultFolder
 from shared.batch.run import BatchRun, Engine, LocalEngine, decide_all
 from shared.batch.scoring import BatchScorer, Method
+from shared.batch.trees import by_columns
 from shared.contract.tables import feature_columns
 from shared.learning.data.split import DAY
 from shared.scoring.bundle import Bundle
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reasons", choices=["stopped", "all"], default="stopped", help="default: %(default)s")
     options = parser.parse_args(argv)
     trained = train()
-    bundle = Bundle(trained.bundle)
+    bundle = by_columns(Bundle(trained.bundle), trained.bundle)
     method = Method(trained.bundle, tuple(Rules.load().rules), explained=options.reasons)
     with TemporaryDirectory(prefix="bench-batch-") as folder:
         place = Path(folder) / "rows.parquet"

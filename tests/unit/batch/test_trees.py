@@ -20,11 +20,12 @@ from tests.unit.learning.bundles import NAMES, small_bundle
 INPUTS = [FEATURE_NAMES.index(name) for name in NAMES]
 
 
-def grown(leaves: int) -> bytes:
-    """Return trees on three inputs, missing at random, which tell frauds by being missing too."""
+def grown(leaves: int, used: int = len(NAMES)) -> bytes:
+    """Return trees on three inputs, missing at random, which tell frauds by being missing too; some are constant."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(3_000, len(NAMES))).astype(np.float32)
     features[rng.random(features.shape) < 0.2] = np.nan
+    features[:, used:] = 0.0
     risk = np.nan_to_num(features, nan=1.0).sum(axis=1) + rng.normal(size=len(features))
     model = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=leaves, random_state=0)
     return onnx_bytes(model.fit(features, risk > 1.5), len(NAMES))
@@ -101,3 +102,21 @@ def test_a_bit_of_difference_in_a_golden_vector_leaves_all_to_onnx_runtime(monke
 
     monkeypatch.setattr(trees, "tree_sum", lambda _: Otherwise())
     assert by_columns(bundle, files) is bundle
+
+
+def test_features_that_no_tree_tests_are_not_read() -> None:
+    files = small_bundle("v1", onnx=grown(leaves=8, used=2))
+    bundle = Bundle(files)
+    fast, vectors = by_columns(bundle, files), edges(files[MODEL], ROWS_MIN)
+    assert (fast.features_read, bundle.features_read) == (list(NAMES[:2]), list(NAMES))
+    blind = vectors.copy()
+    blind[:, INPUTS[2]] = np.nan
+    assert fast.score(blind).tobytes() == bundle.score(vectors).tobytes()
+    assert fast.contributions(blind[:5]).tobytes() == bundle.contributions(vectors[:5]).tobytes()
+
+
+def test_all_features_are_read_where_reasons_depend_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = small_bundle("v1", onnx=grown(leaves=8, used=2))
+    bundle = Bundle(files)
+    monkeypatch.setattr(bundle, "contributions", lambda vectors: vectors[:, INPUTS])
+    assert by_columns(bundle, files).features_read == list(NAMES)
