@@ -29,6 +29,14 @@ WIDER = (
     *("amount_z_30d", "amount_z_7d", "amount_to_payer_mean_7d", "payer_mean_rise_1d", "payer_square_rise_1d"),
     *("payee_fraud_share_1d", "payee_fraud_share_30d", "payee_frauds_1d", "payee_frauds_7d", "payee_frauds_30d"),
 )
+AMOUNTS = (
+    *WIDER,
+    *("amount_log", "amount_to_payer_mean_1h", "amount_to_payer_mean_1d", "amount_z_1h", "amount_z_1d"),
+    *("amount_log_z", "amount_to_largest", "payer_mean_7d", "payer_amount_burst", "payer_sent_amount_1d"),
+    *("payer_sent_amount_30d", "amount_to_payee_mean_7d", "amount_to_payee_mean_30d", "amount_payee_z_7d"),
+    *("amount_payee_z_30d", "amount_to_pair_mean"),
+)
+"""The amount relative to all that payer, payee and both have paid, too."""
 # Without the payer's mean: over months it nearly identifies the payer, and defrauded payers are not tested.
 RATIOS = (*(name for name in HABIT if name != "payer_mean_30d"), "amount_z_30d", "amount_to_payer_mean_7d")
 
@@ -82,6 +90,7 @@ WEEK_ONLY = Regime(
         Candidate("habit, 4 leaves", HABIT, _boosting(250, 4, 30, 0.5)),
         Candidate("habit, 15 leaves", HABIT, _boosting(150, 15, 30, 0.5)),
         Candidate("wider, 8 leaves", WIDER, _boosting(150, 8, 30, 0.4)),
+        Candidate("amounts, 8 leaves", AMOUNTS, _boosting(150, 8, 30, 0.2)),
     ),
 )
 ALL_HISTORY = Regime(
