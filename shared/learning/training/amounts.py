@@ -24,18 +24,22 @@ class AmountWeights(NamedTuple):
 
     @classmethod
     def of(cls, amount: NDArray[np.float64], fraud: NDArray[np.bool_], power: float) -> Self:
-        """Return the weights of the frauds among rows [n] of amounts in BRL.
-
-        >>> weights = AmountWeights.of(np.array([100.0, 900.0, 5.0]), np.array([True, True, False]), 0.5)
-        >>> weights.factors(np.array([100.0, 900.0, 5.0]), np.array([True, True, False])).tolist()
-        [0.5, 1.5, 1.0]
-        """
+        """Return the weights of the frauds among rows [n] of amounts in BRL."""
         raised = _raised(amount[fraud], power)
         return cls(power, float(raised.mean()) if len(raised) else 1.0)
 
     def factors(self, amount: NDArray[np.float64], fraud: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the factors [n] of rows, 1 for legitimate ones."""
         return np.where(fraud, _raised(amount, self.power) / self.mean, 1.0)
+
+
+def amount_factors(amount: NDArray[np.float64], fraud: NDArray[np.bool_], power: float) -> NDArray[np.float64]:
+    """Return the factors [n] by which rows weigh in a fit to them, of amounts in BRL.
+
+    >>> amount_factors(np.array([100.0, 900.0, 5.0]), np.array([True, True, False]), 0.5).tolist()
+    [0.5, 1.5, 1.0]
+    """
+    return AmountWeights.of(amount, fraud, power).factors(amount, fraud)
 
 
 def _raised(amount: NDArray[np.float64], power: float) -> NDArray[np.float64]:

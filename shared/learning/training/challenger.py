@@ -20,7 +20,7 @@ from shared.learning.errors import CannotContinue, ExportFailed, FitFailed, Noth
 from shared.learning.ports import StepProgress, Trial
 from shared.learning.specs.search import AllRowsCandidate, ModelFamily
 from shared.learning.training import calibrate
-from shared.learning.training.amounts import AmountWeights
+from shared.learning.training.amounts import AmountWeights, amount_factors
 from shared.learning.training.engine import HERE, AllRows, Grow, TrainingEngine
 from shared.learning.training.explaining.background import background
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
@@ -168,10 +168,9 @@ def _fit_all_rows(data: Dataset, config: Config, grow: Grow, candidate: AllRowsC
 def _fit_trial(data: Dataset, config: Config, trial: Trial, period: slice) -> Fitted:
     """Return a trial's model, fitted to a period."""
     share = per_fraud(trial.params)
-    at, fraud, amount = data.initiated_at[period], data.fraud[period], data.amount[period]
-    drawn = drawn_rows(at, fraud, share, config.seed, data.label_weight[period])
-    drawn = drawn.times(AmountWeights.of(amount, fraud, config.fraud_amount_power).factors(amount, fraud))
-    drawn = drawn.after(period.start)
+    at, fraud = data.initiated_at[period], data.fraud[period]
+    factors = amount_factors(data.amount[period], fraud, config.fraud_amount_power)
+    drawn = drawn_rows(at, fraud, share, config.seed, data.label_weight[period]).times(factors).after(period.start)
     columns = informative_columns(data.features, drawn.rows)
     train = labelled_rows(data.take(drawn.rows, columns), data.fraud[drawn.rows], drawn)
     return Fitted(fit(trial.family, trial.params, train, config.seed), columns, drawn.rows)

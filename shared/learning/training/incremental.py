@@ -15,7 +15,7 @@ from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.specs.search import LEGITIMATE_PER_FRAUD, ModelFamily
-from shared.learning.training.amounts import AmountWeights
+from shared.learning.training.amounts import amount_factors
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.model_file import NAME, read_model
 from shared.learning.training.packing import TRAINED_UNTIL
@@ -57,8 +57,7 @@ def continue_training(champion: ChampionModel, data: Dataset, config: Config, pe
     if trainer.size(champion.model) + config.incremental_rounds > max(trainer.size_max, config.incremental_rounds):
         raise CannotContinue(f"it has grown to {trainer.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
-    amount, fraud = data.amount[period], data.fraud[period]
-    factors = AmountWeights.of(amount, fraud, config.fraud_amount_power).factors(amount, fraud)
+    factors = amount_factors(data.amount[period], data.fraud[period], config.fraud_amount_power)
     drawn = rows_to_continue_on(data, period, champion, config).times(factors).after(period.start)
     train = labelled_rows(data.take(drawn.rows, columns), data.fraud[drawn.rows], drawn)
     try:

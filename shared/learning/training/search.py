@@ -16,7 +16,7 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Fold, folds, lengths
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import ReportProgress, Trial
-from shared.learning.training.amounts import AmountWeights
+from shared.learning.training.amounts import amount_factors
 from shared.learning.training.evaluation import Attempt, Evaluate, FoldData, FoldScore, evaluate_here
 from shared.learning.training.space import first_point, grid_points, suggest
 from shared.learning.training.train import Drawn, LabelledRows, build, drawn_rows, informative_columns
@@ -150,12 +150,11 @@ def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldDat
         data, slice(start + fold.validation.start, start + fold.validation.stop), config
     )
     columns = informative_columns(data.features, train)
-    amounts = AmountWeights.of(data.amount[train], data.fraud[train], config.fraud_amount_power)
     return FoldData(
         LabelledRows(data.take(train, columns), data.fraud[train]),
         data.initiated_at[train],
         stands,
-        amounts.factors(data.amount[train], data.fraud[train]),
+        amount_factors(data.amount[train], data.fraud[train], config.fraud_amount_power),
         LabelledRows(np.ascontiguousarray(data.take(validated, columns)), data.fraud[validated]),
         weight,
     )
