@@ -20,7 +20,7 @@ from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.split import DAY
 from shared.learning.lifecycle.drift import SCORE, Drift, DriftSource, champion_drift
 from shared.learning.specs.drift import DriftSpec
-from shared.scoring.bundle import POINTER, Pointer, path
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 
 ONE_DAY = dt.timedelta(days=1)
 ROWS_MIN = 200
@@ -50,7 +50,10 @@ class Traffic:
         self._models, self._rows = MemoryBlobs(), MemoryBlobs()
         self._models.write(POINTER, msgspec.json.encode(Pointer("v1", EPOCH.isoformat())), 0)
         untold = Profile({}, ColumnProfile(0.0, [], []))
-        self._models.write(path("v1", "profile.json"), msgspec.json.encode(untold), 0)
+        profile = msgspec.json.encode(untold)
+        manifest = Manifest("v1", EPOCH.isoformat(), {"profile.json": digest(profile)})
+        for name, data in (("profile.json", profile), (MANIFEST, msgspec.json.encode(manifest))):
+            self._models.write(path("v1", name), data, 0)
         self.days = int((initiated_at[-1] - self._start) // DAY)
 
     def measured(self, day: int, fault: Fault | None = None) -> Drift:

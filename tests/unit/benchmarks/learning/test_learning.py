@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -28,7 +29,8 @@ def world() -> LearningWorld:
 
 def arm(name: ArmName, world: LearningWorld) -> Arm:
     """Return an arm after its generations."""
-    settings = for_worlds(config.load(CONFIG))
+    # Frauds count alike: weighed by their amounts, the first model of so small a world holds too many.
+    settings = msgspec.structs.replace(for_worlds(config.load(CONFIG)), fraud_amount_power=0.0)
     done = Arm(name, world, rules_without_reports(), settings, PLAN)
     found = list(done.generations())
     assert [one.number for one in found] == [0, 1]
