@@ -39,7 +39,7 @@ def test_a_figure_beyond_its_limit_does_not(change: dict[str, Any]) -> None:
 
 
 def scores(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-features[:, 0].astype(float)))
+    return np.asarray(1 / (1 + np.exp(-features[:, 0].astype(float))))
 
 
 def test_planted_faults_are_found_on_traffic_in_which_nothing_happens() -> None:
