@@ -70,7 +70,7 @@ class LocalEngine:
     """Threads of this process: ONNX Runtime, Arrow and NumPy compute without the interpreter's lock."""
 
     def __init__(self, bundle: Bundle, workers: int | None = None) -> None:
-        """`bundle` is best one `by_columns`; `workers` are by default as many as there are CPUs."""
+        """`bundle` is that of the batch, fastest `by_columns`; `workers` are by default as many as there are CPUs."""
         self._bundle = bundle
         self._workers = workers or os.cpu_count() or 1
 

@@ -16,7 +16,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
-from shared.features.catalogue import FEATURE_NAMES
 from shared.scoring.bundle import MODEL, Bundle
 from shared.scoring.bundle_files import golden
 from shared.scoring.onnx_function import onnx_function
@@ -112,19 +111,11 @@ def by_columns(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
 
 def _features_read(bundle: Bundle, trees: TreeSum, vectors: NDArray[np.float32]) -> list[str]:
     """Return the names of the features that trees test, of all if the reasons of golden vectors depend on others."""
-    tested = [bundle.feature_names[column] for column in trees.columns]
-    whole = _served(vectors, bundle.feature_names, bundle.feature_names)
-    blind = _served(vectors, bundle.feature_names, tested)
-    same = np.array_equal(bundle.contributions(whole), bundle.contributions(blind))
-    return tested if same else bundle.feature_names
-
-
-def _served(vectors: NDArray[np.float32], names: list[str], known: list[str]) -> NDArray[np.float32]:
-    """Return inputs as vectors [k, len(FEATURE_NAMES)], NaN but for the features `known`."""
-    served = np.full((len(vectors), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-    for name in known:
-        served[:, FEATURE_NAMES.index(name)] = vectors[:, names.index(name)]
-    return served
+    blind = np.full_like(vectors, np.nan)
+    blind[:, trees.columns] = vectors[:, trees.columns]
+    whole, tested = (bundle.contributions(bundle.vectors(inputs)) for inputs in (vectors, blind))
+    read = trees.columns if np.array_equal(whole, tested) else range(len(bundle.feature_names))
+    return [bundle.feature_names[column] for column in read]
 
 
 def tree_sum(graph: GraphProto) -> TreeSum | None:

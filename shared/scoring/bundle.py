@@ -160,6 +160,12 @@ class Bundle:
         """Return the model's inputs [n, F] of vectors [n, len(FEATURE_NAMES)]."""
         return features if self._columns is None else features[:, self._columns]
 
+    def vectors(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return vectors [n, len(FEATURE_NAMES)] with the model's inputs [n, F], NaN in all other features."""
+        found = np.full((len(inputs), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
+        found[:, slice(None) if self._columns is None else self._columns] = inputs
+        return found
+
     def raw(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the scores before calibration [n], NaN where they are not finite. Raises as `score` does."""
         return self._model(inputs).reshape(len(inputs))

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.catalogue import FEATURE_NAMES
 from shared.scoring.bundle import Bundle
 
 
@@ -24,10 +23,8 @@ class ServedModel:
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> NDArray[np.float64]:  # noqa: ARG002 (MLflow fixes the signature)
         """Return scores [n]; `params` is ignored."""
-        vectors = np.full((len(model_input), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-        columns = [FEATURE_NAMES.index(name) for name in self._bundle.feature_names]
-        vectors[:, columns] = model_input[self._bundle.feature_names].to_numpy(dtype=np.float32)
-        return self._bundle.score(vectors)
+        inputs = model_input[self._bundle.feature_names].to_numpy(dtype=np.float32)
+        return self._bundle.score(self._bundle.vectors(inputs))
 
 
 def _load_pyfunc(data_path: str) -> ServedModel:

@@ -168,8 +168,7 @@ def test_the_leaderboard_is_the_same(spark: SparkSession, tmp_path: Path) -> Non
 
 def rows_for(data: Dataset) -> AllRows:
     since, until = (int(data.initiated_at[place]) for place in (0, -200))
-    amounts = AmountWeights.of(data.amount, data.fraud, QUICK.fraud_amount_power)
-    return AllRows(data.names, since, until, LabelRates(), 20.0, amounts)
+    return AllRows(data.names, since, until, LabelRates(), 20.0, AmountWeights(power=0.0, mean=1.0))
 
 
 @pytest.mark.parametrize(
@@ -192,6 +191,22 @@ def test_trees_of_all_rows_are_a_model_of_ours(sampled: Sampled, candidate: AllR
     else:
         with pytest.raises(CannotContinue, match="Spark"):
             more(model, features, data.fraud, None, 2)
+
+
+def test_all_rows_weigh_by_their_labels_and_frauds_by_their_amounts_too(
+    spark: SparkSession, sampled: Sampled, tmp_path: Path
+) -> None:
+    for name in ("work", "sample"):
+        (tmp_path / name).mkdir()
+    engine, data = training(spark, tmp_path / "work"), sampled.data
+    engine.sample(MemoryExports(all_rows(), 3), TrainingQuery("p", "pix", 0, AS_OF), NAMES, RATE, tmp_path / "sample")
+    folder = Path(engine.weigh(rows_for(data)._replace(amounts=AmountWeights(power=1.0, mean=2.0))))
+    weighed = pq.read_table(folder)
+    fraud = weighed["label"].to_numpy() == 1
+    weight = np.sort(weighed["weight"].to_numpy()[fraud])
+    by_amount = data.label_weight[data.fraud] * np.maximum(data.amount[data.fraud], 1.0) / 2.0
+    np.testing.assert_allclose(weight, np.sort(by_amount))
+    assert weighed["weight"].to_numpy()[~fraud].max() <= 20.0
 
 
 def test_a_parameter_that_spark_lacks_fails_before_a_fit_and_one_that_it_refuses_fails_a_fit(
